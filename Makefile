@@ -1,0 +1,49 @@
+# Everything runs in a virtual environment of this checkout. `make PYTHON=python3.12 …` chooses its interpreter;
+# pip's own settings (PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, …) choose where packages come from.
+PYTHON ?= python3
+VENV ?= .venv
+TORCH ?= torch==2.13.0
+PYTEST ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+NOT_HERE := not gpu and not vllm and not ray
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart test check unit clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+quickstart: $(VENV)/run.stamp ## install, then the whole flow on the embedded world; prints the report's path last
+	$(BIN)/pebr-train run recipes/quickstart.yaml
+
+test: $(VENV)/dev.stamp ## install, then every test that needs no GPU, vLLM or Ray
+	$(BIN)/python -m pytest -m "$(NOT_HERE)" $(PYTEST)
+
+check: $(VENV)/dev.stamp ## format, lint, types, import contracts, unit tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m pytest tests/unit -m "$(NOT_HERE) and not slow" -q $(PYTEST)
+
+clean: ## remove the virtual environment and caches; the store and the runs stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+
+# torch comes first and by its plain name, so that an index holding the CPU build provides it.
+$(VENV)/torch.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: pebr needs Python 3.11 or newer, $$($(PYTHON) --version) is $(PYTHON)" >&2; \
+	    echo "help: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 78; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet "$(TORCH)"
+	@touch $@
+
+$(VENV)/run.stamp: $(VENV)/torch.stamp pyproject.toml
+	$(PIP) install --quiet --editable ".[train]"
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/torch.stamp pyproject.toml
+	$(PIP) install --quiet --editable ".[train,dev]"
+	@touch $@ $(VENV)/run.stamp

@@ -1,0 +1,5 @@
+"""pebr_data: from a pile of image questions to the training mixtures that teach a model something."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"

@@ -1,0 +1,229 @@
+"""Probes, rollouts and grades in the catalog: merging what the spool holds, and reading it back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import duckdb
+import pyarrow as pa
+
+from pebr_data.catalog.connection import first_row, transaction
+from pebr_data.catalog.queries import load_query
+from pebr_data.catalog.samples import require_catalog
+from pebr_data.catalog.schema import now
+from pebr_data.errors import DataError
+from pebr_data.types import Condition, Fingerprint, Generation, Grade, Json, Outcome, Rollout, RolloutKey
+
+_KEY = [("probe_id", pa.string()), ("sample_id", pa.string()), ("idx", pa.int16())]
+_ROLLOUTS = pa.schema(
+    [
+        *_KEY,
+        ("seed", pa.int64()),
+        ("completion", pa.string()),
+        ("num_tokens", pa.int32()),
+        ("finish_reason", pa.string()),
+        ("num_prompt_tokens", pa.int32()),
+        ("num_image_tokens", pa.int32()),
+        ("error", pa.string()),
+    ]
+)
+_GRADES = pa.schema(
+    [
+        *_KEY,
+        ("grader_version", pa.string()),
+        ("outcome", pa.string()),
+        ("answer", pa.string()),
+        ("reason", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A policy that was probed, and how far.
+
+    Attributes:
+        probe_id: Names the fingerprint.
+        fingerprint: The policy.
+        created: When it was first registered (UTC).
+        num_samples: Samples with at least one kept rollout, of the catalog asked for.
+        num_rollouts: Kept rollouts (those that did not end in an engine's error), of the catalog asked for.
+    """
+
+    probe_id: str
+    fingerprint: Fingerprint
+    created: datetime
+    num_samples: int
+    num_rollouts: int
+
+
+def register_probe(connection: duckdb.DuckDBPyConnection, fingerprint: Fingerprint) -> str:
+    """Records the policy, once, and gives its `probe_id`."""
+    with transaction(connection):
+        connection.execute(
+            "INSERT INTO probes VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            [fingerprint.probe_id, json.dumps(fingerprint.to_json()), now()],
+        )
+    return fingerprint.probe_id
+
+
+def merge_rollouts(connection: duckdb.DuckDBPyConnection, rollouts: Iterable[Rollout]) -> int:
+    """Adds rollouts with their grades in one transaction; merging them again changes nothing.
+
+    A kept rollout is never replaced. One that ended in an engine's error is, by one that did not.
+
+    Returns:
+        How many rollouts were added or took an error's place.
+
+    Raises:
+        DataError: One belongs to a probe that was not registered.
+    """
+    best: dict[RolloutKey, Rollout] = {}
+    for rollout in rollouts:
+        held = best.get(rollout.key)
+        if held is None or (_failed(held) and not _failed(rollout)):
+            best[rollout.key] = rollout
+    if not best:
+        return 0
+    with transaction(connection):
+        for probe_id in sorted({key.probe_id for key in best}):
+            probe_fingerprint(connection, probe_id)
+        connection.register("batch", pa.Table.from_pylist([_rollout_row(r) for r in best.values()], schema=_ROLLOUTS))
+        added = first_row(connection, load_query("merge_rollouts"))
+        connection.unregister("batch")
+        _write_grades(connection, [(rollout.key, rollout.grade) for rollout in best.values()])
+    return int(added[0]) if added else 0
+
+
+def save_grades(connection: duckdb.DuckDBPyConnection, grades: Sequence[tuple[RolloutKey, Grade]]) -> None:
+    """Adds grades of another grader version to rollouts already in the catalog; the old grades stay."""
+    if grades:
+        with transaction(connection):
+            _write_grades(connection, grades)
+
+
+def rollout_keys(connection: duckdb.DuckDBPyConnection, probe_id: str) -> set[tuple[str, int]]:
+    """The (sample_id, index) of every kept rollout; those that ended in an engine's error are owed again."""
+    rows = connection.execute(
+        "SELECT sample_id, idx FROM rollouts WHERE probe_id = ? AND finish_reason <> 'error'", [probe_id]
+    ).fetchall()
+    return {(sample_id, index) for sample_id, index in rows}
+
+
+def read_rollouts(
+    connection: duckdb.DuckDBPyConnection, probe_id: str, sample_ids: Sequence[str] | None
+) -> list[Rollout]:
+    """A probe's rollouts with their newest grade, by sample and index; `sample_ids` None reads all.
+
+    Raises:
+        DataError: There is no such probe.
+    """
+    probe_fingerprint(connection, probe_id)
+    rows = connection.execute(
+        load_query("rollouts"),
+        {"probe_id": probe_id, "sample_ids": None if sample_ids is None else list(sample_ids)},
+    ).fetchall()
+    return [_rollout(probe_id, row) for row in rows]
+
+
+def probe_fingerprint(connection: duckdb.DuckDBPyConnection, probe_id: str) -> Fingerprint:
+    """The policy behind a probe.
+
+    Raises:
+        DataError: There is no such probe.
+    """
+    row = first_row(connection, "SELECT fingerprint FROM probes WHERE probe_id = ?", [probe_id])
+    if row is None:
+        raise DataError(f"no probe {probe_id} in the store", help="list the probes: pebr-data stats")
+    return _fingerprint(row[0])
+
+
+def grader_version(connection: duckdb.DuckDBPyConnection, probe_id: str) -> str | None:
+    """The grader whose grades of this probe count (the newest); None before anything was graded."""
+    row = first_row(connection, load_query("grader_version"), {"probe_id": probe_id})
+    return None if row is None else str(row[0])
+
+
+def list_probes(connection: duckdb.DuckDBPyConnection, catalog: str | None) -> list[Probe]:
+    """The probes with rollouts of that catalog's samples (None: all probes), oldest first."""
+    if catalog is not None:
+        require_catalog(connection, catalog)
+    rows = connection.execute(load_query("probes"), {"catalog": catalog}).fetchall()
+    return [
+        Probe(
+            probe_id=probe_id,
+            fingerprint=_fingerprint(fingerprint),
+            created=created.replace(tzinfo=UTC),
+            num_samples=num_samples,
+            num_rollouts=num_rollouts,
+        )
+        for probe_id, fingerprint, created, num_samples, num_rollouts in rows
+    ]
+
+
+def _failed(rollout: Rollout) -> bool:
+    return rollout.generation.finish_reason == "error"
+
+
+def _write_grades(connection: duckdb.DuckDBPyConnection, grades: Sequence[tuple[RolloutKey, Grade]]) -> None:
+    versions = sorted({(key.probe_id, grade.grader_version) for key, grade in grades})
+    for probe_id, version in versions:
+        connection.execute("INSERT INTO gradings VALUES (?, ?, ?) ON CONFLICT DO NOTHING", [probe_id, version, now()])
+    rows = [
+        {
+            "probe_id": key.probe_id,
+            "sample_id": key.sample_id,
+            "idx": key.index,
+            "grader_version": grade.grader_version,
+            "outcome": str(grade.outcome),
+            "answer": grade.answer,
+            "reason": grade.reason,
+        }
+        for key, grade in grades
+    ]
+    connection.register("batch", pa.Table.from_pylist(rows, schema=_GRADES))
+    connection.execute(load_query("merge_grades"))
+    connection.unregister("batch")
+
+
+def _rollout_row(rollout: Rollout) -> dict[str, Json]:
+    generation = rollout.generation
+    return {
+        "probe_id": rollout.key.probe_id,
+        "sample_id": rollout.key.sample_id,
+        "idx": rollout.key.index,
+        "seed": rollout.key.seed,
+        "completion": generation.completion,
+        "num_tokens": generation.num_tokens,
+        "finish_reason": generation.finish_reason,
+        "num_prompt_tokens": generation.num_prompt_tokens,
+        "num_image_tokens": generation.num_image_tokens,
+        "error": generation.error,
+    }
+
+
+def _rollout(probe_id: str, row: tuple[Json, ...]) -> Rollout:
+    (
+        sample_id, index, completion, num_tokens, finish_reason, num_prompt_tokens, num_image_tokens, error,
+        outcome, answer, reason, version,
+    ) = row  # fmt: skip
+    return Rollout(
+        key=RolloutKey(probe_id, sample_id, index),
+        generation=Generation(
+            completion=completion,
+            num_tokens=num_tokens,
+            finish_reason=finish_reason,
+            num_prompt_tokens=num_prompt_tokens,
+            num_image_tokens=num_image_tokens,
+            error=error,
+        ),
+        grade=Grade(outcome=Outcome(outcome), answer=answer, reason=reason, grader_version=version),
+    )
+
+
+def _fingerprint(text: str) -> Fingerprint:
+    value = json.loads(text)
+    return Fingerprint(**{**value, "condition": Condition(value["condition"])})

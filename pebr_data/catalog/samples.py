@@ -1,0 +1,260 @@
+"""Samples in the catalog: writing prepared ones, dropping stale ones, reading them back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+
+from pebr_data.catalog.connection import first_row, transaction
+from pebr_data.catalog.queries import load_query
+from pebr_data.catalog.schema import now
+from pebr_data.errors import DataError
+from pebr_data.types import Json, Sample
+
+_SAMPLES = pa.schema(
+    [
+        ("sample_id", pa.string()),
+        ("source", pa.string()),
+        ("split", pa.string()),
+        ("position", pa.int64()),
+        ("question", pa.string()),
+        ("answer", pa.string()),
+        ("answer_type", pa.string()),
+        ("options", pa.list_(pa.string())),
+        ("keywords", pa.list_(pa.string())),
+        ("description", pa.string()),
+        ("response", pa.string()),
+        ("skill", pa.string()),
+        ("metadata", pa.string()),
+    ]
+)
+_IMAGES = pa.schema([("sample_id", pa.string()), ("position", pa.int16()), ("image_hash", pa.string())])
+_IDS = pa.schema([("sample_id", pa.string())])
+_REJECTS = pa.schema(
+    [
+        ("catalog", pa.string()),
+        ("source", pa.string()),
+        ("position", pa.int64()),
+        ("location", pa.string()),
+        ("reason", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedSample:
+    """A sample and where its source yields it (0, 1, …)."""
+
+    sample: Sample
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedReject:
+    """Something a source yielded that cannot be used: where it is, and why."""
+
+    source: str
+    position: int
+    location: str
+    reason: str
+
+
+def begin_source(connection: duckdb.DuckDBPyConnection, catalog: str, source: str) -> None:
+    """Marks a source of a catalog as being built: its rejects and its finished build are forgotten."""
+    with transaction(connection):
+        connection.execute("INSERT INTO catalogs VALUES (?, ?) ON CONFLICT DO NOTHING", [catalog, now()])
+        connection.execute("DELETE FROM builds WHERE catalog = ? AND source = ?", [catalog, source])
+        connection.execute("DELETE FROM rejects WHERE catalog = ? AND source = ?", [catalog, source])
+
+
+def write_batch(
+    connection: duckdb.DuckDBPyConnection,
+    catalog: str,
+    samples: Sequence[PlacedSample],
+    rejects: Sequence[PlacedReject],
+) -> set[str]:
+    """Writes one batch in one transaction; writing it again changes nothing.
+
+    A sample that exists takes over what the source now says of it (split, keywords, description, …).
+
+    Returns:
+        The sample_ids that were not in the store before.
+    """
+    with transaction(connection):
+        _register(connection, "batch", [_row(placed) for placed in samples], _SAMPLES)
+        images = [
+            {"sample_id": placed.sample.sample_id, "position": position, "image_hash": image_hash}
+            for placed in samples
+            for position, image_hash in enumerate(placed.sample.image_hashes)
+        ]
+        _register(connection, "batch_images", images, _IMAGES)
+        refused = [
+            {
+                "catalog": catalog,
+                "source": reject.source,
+                "position": reject.position,
+                "location": reject.location,
+                "reason": reject.reason,
+            }
+            for reject in rejects
+        ]
+        _register(connection, "batch_rejects", refused, _REJECTS)
+        new = connection.execute("SELECT sample_id FROM batch ANTI JOIN samples USING (sample_id)").fetchall()
+        connection.execute(load_query("upsert_samples"))
+        connection.execute("INSERT INTO sample_images SELECT * FROM batch_images ON CONFLICT DO NOTHING")
+        connection.execute(
+            "INSERT INTO catalog_samples SELECT ?, sample_id FROM batch ON CONFLICT DO NOTHING", [catalog]
+        )
+        connection.execute("INSERT INTO rejects SELECT * FROM batch_rejects ON CONFLICT DO NOTHING")
+        for name in ("batch", "batch_images", "batch_rejects"):
+            connection.unregister(name)
+    return {sample_id for (sample_id,) in new}
+
+
+def finish_source(
+    connection: duckdb.DuckDBPyConnection,
+    catalog: str,
+    source: str,
+    seen: Collection[str],
+    config_digest: str,
+    counts: Mapping[str, Json],
+) -> None:
+    """Records that a source was ingested to its end, and takes what it no longer yields out of the catalog.
+
+    The samples themselves stay, with their rollouts: another catalog, or a mixture, may hold them.
+    """
+    with transaction(connection):
+        _register(connection, "seen", [{"sample_id": sample_id} for sample_id in seen], _IDS)
+        connection.execute(load_query("drop_stale"), {"catalog": catalog, "source": source})
+        connection.unregister("seen")
+        connection.execute(
+            "INSERT INTO builds VALUES (?, ?, ?, ?, ?)",
+            [catalog, source, config_digest, json.dumps(dict(counts)), now()],
+        )
+
+
+def finished_build(
+    connection: duckdb.DuckDBPyConnection, catalog: str, source: str, config_digest: str
+) -> dict[str, Json] | None:
+    """The counts of this source's finished build under this configuration; None when it is still to do."""
+    row = first_row(
+        connection,
+        "SELECT counts FROM builds WHERE catalog = ? AND source = ? AND config_digest = ?",
+        [catalog, source, config_digest],
+    )
+    return None if row is None else json.loads(row[0])
+
+
+def forget_sources(connection: duckdb.DuckDBPyConnection, catalog: str, keep: Sequence[str]) -> None:
+    """Takes the samples of sources that the catalog no longer names out of it."""
+    with transaction(connection):
+        connection.execute(load_query("forget_sources"), {"catalog": catalog, "keep": list(keep)})
+        for table in ("builds", "rejects"):
+            connection.execute(
+                f"DELETE FROM {table} WHERE catalog = $catalog AND NOT list_contains($keep::VARCHAR[], source)",
+                {"catalog": catalog, "keep": list(keep)},
+            )
+
+
+def read_samples(
+    connection: duckdb.DuckDBPyConnection,
+    catalog: str | None,
+    split: str | None,
+    sample_ids: Sequence[str] | None,
+) -> list[Sample]:
+    """Samples by source and position; with `sample_ids`, in that order. None of the three filters."""
+    if catalog is not None:
+        require_catalog(connection, catalog)
+    rows = connection.execute(
+        load_query("samples"),
+        {"catalog": catalog, "split": split, "sample_ids": None if sample_ids is None else list(sample_ids)},
+    ).fetchall()
+    samples = [_sample(row) for row in rows]
+    if sample_ids is None:
+        return samples
+    by_id = {sample.sample_id: sample for sample in samples}
+    if catalog is None and split is None:
+        for sample_id in sample_ids:
+            if sample_id not in by_id:
+                raise DataError(f"no sample {sample_id} in the store", help="list what there is: pebr-data stats")
+    return [by_id[sample_id] for sample_id in dict.fromkeys(sample_ids) if sample_id in by_id]
+
+
+def catalog_names(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """The catalogs that were built into this store, by name."""
+    return [name for (name,) in connection.execute("SELECT name FROM catalogs ORDER BY name").fetchall()]
+
+
+def require_catalog(connection: duckdb.DuckDBPyConnection, catalog: str) -> None:
+    """Passes when the catalog was built into this store.
+
+    Raises:
+        DataError: It was not; the message names those that were.
+    """
+    names = catalog_names(connection)
+    if catalog not in names:
+        known = f"; it has {', '.join(names)}" if names else ""
+        raise DataError(
+            f"the store has no catalog named {catalog}{known}", help="build it: pebr-data build CATALOG.yaml"
+        )
+
+
+def metadata_json(metadata: Mapping[str, Json]) -> str:
+    """Metadata as the catalog stores it.
+
+    Raises:
+        TypeError: A value is of a type that JSON does not have.
+        ValueError: A number is not finite, or a value holds itself.
+    """
+    return json.dumps(dict(metadata), ensure_ascii=False, sort_keys=True, allow_nan=False)
+
+
+def _register(
+    connection: duckdb.DuckDBPyConnection, name: str, rows: Sequence[Mapping[str, Json]], schema: pa.Schema
+) -> None:
+    connection.register(name, pa.Table.from_pylist(list(rows), schema=schema))
+
+
+def _row(placed: PlacedSample) -> dict[str, Json]:
+    sample = placed.sample
+    return {
+        "sample_id": sample.sample_id,
+        "source": sample.source,
+        "split": sample.split,
+        "position": placed.position,
+        "question": sample.question,
+        "answer": sample.answer,
+        "answer_type": sample.answer_type,
+        "options": list(sample.options),
+        "keywords": list(sample.keywords),
+        "description": sample.description,
+        "response": sample.response,
+        "skill": sample.skill,
+        "metadata": metadata_json(sample.metadata),
+    }
+
+
+def _sample(row: tuple[Json, ...]) -> Sample:
+    (
+        sample_id, source, split, question, answer, image_hashes, answer_type,
+        options, keywords, description, response, skill, metadata,
+    ) = row  # fmt: skip
+    return Sample(
+        sample_id=sample_id,
+        source=source,
+        split=split,
+        question=question,
+        answer=answer,
+        image_hashes=tuple(image_hashes),
+        answer_type=answer_type,
+        options=tuple(options),
+        keywords=tuple(keywords),
+        description=description,
+        response=response,
+        skill=skill,
+        metadata=json.loads(metadata),
+    )

@@ -1,0 +1,197 @@
+"""`Catalog`: the one way to the database of samples, probes, rollouts and mixtures.
+
+    with Catalog.open(store, read_only=True) as catalog:
+        samples = catalog.samples("shapes", split="train")
+
+DuckDB lets one process in while one writes, so a catalog is opened for moments: read or write what is needed, leave the
+block, and only then generate, train or think.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from pebr_data.catalog import mixtures, rollouts, samples
+from pebr_data.catalog.connection import connect
+from pebr_data.catalog.ingest import IngestCounts, ingest
+from pebr_data.catalog.pass_rates import pass_rates
+from pebr_data.catalog.rollouts import Probe
+from pebr_data.catalog.stats import Stats, stats
+from pebr_data.types import Candidate, Fingerprint, Grade, Json, Mixture, Rollout, RolloutKey, Sample
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from pebr_data.images import ImageStore
+    from pebr_data.sources.base import Reject
+
+
+class Catalog:
+    """An open catalog. Get one from `Catalog.open`; it is closed when the block ends."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    @classmethod
+    @contextmanager
+    def open(cls, store: Path, *, read_only: bool = False, wait_seconds: float = 30.0) -> Iterator[Catalog]:
+        """The catalog of a store, open for the length of a `with` block.
+
+        Args:
+            store: The store's directory; it and the catalog are created when missing, unless `read_only`.
+            read_only: Open for reading; several processes may read at once while none writes.
+            wait_seconds: How long to wait for another process to let go.
+
+        Raises:
+            BusyError: Another process still held it after `wait_seconds`; the message names it.
+            DataError: There is no catalog to read, or the file is not one.
+            RefusedError: A newer pebr or DuckDB wrote it.
+            StorageError: It cannot be opened, created or written.
+        """
+        with connect(store, read_only=read_only, wait_seconds=wait_seconds) as connection:
+            yield cls(connection)
+
+    def names(self) -> list[str]:
+        """The catalogs that were built into this store."""
+        return samples.catalog_names(self._connection)
+
+    def ingest(
+        self,
+        catalog: str,
+        config_digest: str,
+        candidates: Iterable[Candidate | Reject],
+        images: ImageStore,
+    ) -> IngestCounts:
+        """Adds what sources yield to a catalog and records their build as finished; see `ingest.build` for a YAML.
+
+        Ingesting the same again changes nothing. The catalog stays open while the candidates are made.
+        """
+        return ingest(lambda: nullcontext(self._connection), catalog, config_digest, candidates, images)
+
+    def samples(
+        self, catalog: str | None = None, split: str | None = None, sample_ids: Sequence[str] | None = None
+    ) -> list[Sample]:
+        """Samples that meet every filter given, by source and position; with `sample_ids`, in that order.
+
+        Raises:
+            DataError: The store has no such catalog; or, with `sample_ids` alone, one of the samples is not there.
+        """
+        return samples.read_samples(self._connection, catalog, split, sample_ids)
+
+    def register_probe(self, fingerprint: Fingerprint) -> str:
+        """Records a policy before its rollouts are merged; gives its `probe_id`. Registering twice changes nothing."""
+        return rollouts.register_probe(self._connection, fingerprint)
+
+    def probes(self, catalog: str | None = None) -> list[Probe]:
+        """The probes with rollouts of that catalog's samples, oldest first; None gives every registered probe."""
+        return rollouts.list_probes(self._connection, catalog)
+
+    def fingerprint(self, probe_id: str) -> Fingerprint:
+        """The policy behind a probe.
+
+        Raises:
+            DataError: There is no such probe.
+        """
+        return rollouts.probe_fingerprint(self._connection, probe_id)
+
+    def merge_rollouts(self, merged: Iterable[Rollout]) -> int:
+        """Adds graded rollouts in one transaction and gives how many were new; merging twice changes nothing.
+
+        A kept rollout is never replaced. One that ended in an engine's error is, by one that did not.
+
+        Raises:
+            DataError: One belongs to a probe that was not registered.
+            StorageError: The disk refused; nothing of this call was kept.
+        """
+        return rollouts.merge_rollouts(self._connection, merged)
+
+    def save_grades(self, grades: Sequence[tuple[RolloutKey, Grade]]) -> None:
+        """Adds another grader version's grades to merged rollouts. The old ones stay; the newest version's count."""
+        rollouts.save_grades(self._connection, grades)
+
+    def rollout_keys(self, probe_id: str) -> set[tuple[str, int]]:
+        """(sample_id, index) of every kept rollout; those that ended in an engine's error are owed again."""
+        return rollouts.rollout_keys(self._connection, probe_id)
+
+    def rollouts(self, probe_id: str, sample_ids: Sequence[str] | None = None) -> list[Rollout]:
+        """A probe's rollouts with their newest grades, by sample and index, errors included.
+
+        Raises:
+            DataError: There is no such probe.
+        """
+        return rollouts.read_rollouts(self._connection, probe_id, sample_ids)
+
+    def pass_rates(
+        self, probe_id: str, num_rollouts: int = 8, catalog: str | None = None, split: str | None = None
+    ) -> pl.DataFrame:
+        """What a probe says of each sample, one row per sample, by source and position.
+
+        With `catalog` every sample of it is there, probed or not; without, those with rollouts. Only the rollouts with
+        indices 0 .. num_rollouts - 1, as judged by the newest grader of this probe, count.
+
+        Columns: sample_id, source, split, skill; num_rollouts, those that say something about the policy, which is the
+        sum of num_correct, num_wrong, num_unparsed and num_truncated; num_ungradable and num_error beside them;
+        pass_rate in [0, 1], null unless the group is complete; band (`unprobed` unless it is); posterior_mean,
+        posterior_low and posterior_high (95 %, uniform prior), null without rollouts.
+
+        Raises:
+            DataError: There is no such probe or catalog.
+        """
+        return pass_rates(self._connection, probe_id, num_rollouts, catalog, split)
+
+    def save_mixture(
+        self,
+        catalog: str,
+        name: str,
+        probe_id: str | None,
+        config: Mapping[str, Json],
+        sample_ids: Sequence[str],
+        drops: Mapping[str, str],
+    ) -> Mixture:
+        """Freezes a choice: the samples in training order, and for each one left out (sample_id) the reason.
+
+        Saving the same choice again gives the mixture that is there already.
+
+        Raises:
+            DataError: A sample is chosen twice, or both chosen and dropped.
+        """
+        return mixtures.save_mixture(self._connection, catalog, name, probe_id, config, sample_ids, drops)
+
+    def mixture(self, mixture_id: str) -> Mixture:
+        """The mixture of that id.
+
+        Raises:
+            DataError: There is none.
+        """
+        return mixtures.read_mixture(self._connection, mixture_id)
+
+    def find_mixture(self, catalog: str, name: str, probe_id: str | None, config_digest: str) -> Mixture | None:
+        """The newest mixture chosen under exactly this (`config_digest` = `digest(config)`); None when none was."""
+        found = mixtures.find_mixture_id(self._connection, catalog, name, probe_id, config_digest)
+        return None if found is None else mixtures.read_mixture(self._connection, found)
+
+    def mixtures(self, catalog: str | None = None) -> list[Mixture]:
+        """Every mixture of that catalog (None: of all), oldest first."""
+        found = mixtures.mixture_ids(self._connection, catalog)
+        return [mixtures.read_mixture(self._connection, mixture_id) for mixture_id in found]
+
+    def drop_reasons(self, mixture_id: str) -> dict[str, str]:
+        """Why each sample that the mixture left out was left out, by sample_id."""
+        return mixtures.drop_reasons(self._connection, mixture_id)
+
+    def sample_decisions(self, sample_id: str) -> list[tuple[str, str]]:
+        """What each mixture decided about a sample, oldest first: (mixture_id, `kept` or why it was dropped)."""
+        return mixtures.sample_decisions(self._connection, sample_id)
+
+    def stats(self, catalog: str | None = None, num_rollouts: int = 8) -> Stats:
+        """Counts of samples, rejects, bands and outcomes of one catalog, or of every catalog in the store.
+
+        Raises:
+            DataError: The store has no such catalog.
+        """
+        return stats(self._connection, catalog, num_rollouts)

@@ -1,0 +1,45 @@
+"""`pebr-data`: from a catalog YAML to exported mixtures. Each command is a module here: it parses, calls, prints."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from pebr_data.cli.build import build
+from pebr_data.cli.errors import run_app
+from pebr_data.cli.export import export
+from pebr_data.cli.probe import probe
+from pebr_data.cli.select import select
+from pebr_data.cli.show import show
+from pebr_data.cli.stats import stats
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "build": build,
+    "probe": probe,
+    "stats": stats,
+    "select": select,
+    "export": export,
+    "show": show,
+}
+"""Every command, in the order of the flow."""
+
+app = typer.Typer(name="pebr-data", no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+
+@app.callback()
+def root(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; works anywhere.")] = False,
+) -> None:
+    """Find the samples that will teach your vision-language model anything: build, probe, select, export."""
+
+
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `pebr-data` and return its exit code; the console script."""
+    return run_app(app, sys.argv[1:] if argv is None else argv)

@@ -1,0 +1,55 @@
+"""`pebr-data export`: write the frozen mixtures for training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pebr_data.cli.options import DEFAULT_STORE, AsJson, CatalogPath, DryRun, Mixtures, Probe, Store
+from pebr_data.cli.output import name_next, print_json, print_table, talk
+
+
+def export(
+    catalog: CatalogPath,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="DIR", help="Write each mixture to DIR/<mixture>; inside the store by default."),
+    ] = None,
+    mixture: Mixtures = None,
+    probe: Probe = None,
+    store: Store = DEFAULT_STORE,
+    as_json: AsJson = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Write the selected mixtures for training.
+
+    Each becomes a directory of Parquet shards, images included, with a checksummed manifest.
+    """
+    from pebr_data.config import load_catalog_config
+    from pebr_data.export.shards import default_directory
+    from pebr_data.export.shards import export as export_mixture
+    from pebr_data.select.mixture import frozen
+
+    config = load_catalog_config(catalog)
+    mixtures = frozen(config, store, probe_id=probe, names=mixture)
+    targets = [default_directory(store, one) if to is None else to / one.name for one in mixtures]
+    wanted = [(one, target) for one, target in zip(mixtures, targets, strict=True) if one.sample_ids or mixture]
+    for one in mixtures:
+        if not one.sample_ids and not mixture:
+            talk(f"note: the mixture {one.name} is empty and has nothing to export")
+    if dry_run:
+        rows = [(one.name, len(one.sample_ids), target) for one, target in wanted]
+        if as_json:
+            print_json([{"mixture": name, "num_samples": size, "directory": target} for name, size, target in rows])
+        else:
+            print_table(("mixture", "samples", "would write"), rows)
+        return
+    manifests = [export_mixture(store, one, target) for one, target in wanted]
+    if as_json:
+        print_json([{**manifest.model_dump(mode="json"), "directory": manifest.directory} for manifest in manifests])
+    else:
+        rows = [(manifest.mixture, manifest.num_samples, manifest.directory) for manifest in manifests]
+        print_table(("mixture", "samples", "directory"), rows)
+    name_next("pebr-train", "run", "RECIPE.yaml")

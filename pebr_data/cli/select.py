@@ -1,0 +1,89 @@
+"""`pebr-data select`: freeze the mixtures of a catalog."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pebr_data.cli.options import DEFAULT_STORE, AsJson, CatalogPath, DryRun, Mixtures, Probe, Store
+from pebr_data.cli.output import name_next, print_json, print_table, store_arguments, talk
+
+GAPS = ("unprobed", "incomplete", "error")
+"""Drop reasons that more probing would settle."""
+
+
+def select(
+    catalog: CatalogPath,
+    mixture: Mixtures = None,
+    probe: Probe = None,
+    store: Store = DEFAULT_STORE,
+    as_json: AsJson = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Choose and freeze the samples of each mixture.
+
+    The pass rates of one probe decide. Every sample that is left out has a reason.
+    """
+    from pebr_data.config import load_catalog_config
+    from pebr_data.select.mixture import preview
+    from pebr_data.select.mixture import select as select_mixtures
+
+    config = load_catalog_config(catalog)
+    policies = {name: one.policy for name, one in config.mixtures.items()}
+    if dry_run:
+        used, choices = preview(config, store, probe_id=probe, names=mixture)
+        rows = [
+            _row(name, policies[name], None, len(choice.kept), Counter(choice.drops.values()), used.probe_id)
+            for name, choice in choices.items()
+        ]
+    else:
+        mixtures = select_mixtures(config, store, probe_id=probe, names=mixture)
+        rows = [
+            _row(one.name, policies[one.name], one.mixture_id, len(one.sample_ids), one.drops, one.probe_id)
+            for one in mixtures
+        ]
+    if as_json:
+        print_json(rows)
+    else:
+        _print(rows)
+    _warn(rows)
+    following = "select" if dry_run else "export"
+    asked = ["--probe", probe] if probe else []
+    name_next("pebr-data", following, catalog, *asked, *store_arguments(store, DEFAULT_STORE))
+
+
+def _row(
+    name: str, policy: str, mixture_id: str | None, size: int, drops: Mapping[str, int], probe_id: str | None
+) -> dict[str, Any]:
+    return {
+        "mixture": name,
+        "policy": policy,
+        "mixture_id": mixture_id,
+        "probe_id": probe_id,
+        "num_samples": size,
+        "drops": dict(sorted(drops.items())),
+    }
+
+
+def _print(rows: Sequence[Mapping[str, Any]]) -> None:
+    table = [
+        (
+            row["mixture"],
+            row["policy"],
+            row["num_samples"],
+            ", ".join(f"{reason} {count:,}" for reason, count in row["drops"].items()) or None,
+            row["mixture_id"],
+        )
+        for row in rows
+    ]
+    print_table(("mixture", "policy", "samples", "left out", "id"), table)
+
+
+def _warn(rows: Sequence[Mapping[str, Any]]) -> None:
+    for row in rows:
+        if not row["num_samples"]:
+            talk(f"note: the mixture {row['mixture']} is empty: no sample falls into its band")
+    open_ends = max(sum(row["drops"].get(gap, 0) for gap in GAPS) for row in rows)
+    if open_ends:
+        talk(f"note: {open_ends:,} samples without a complete group were left out; probing on would settle them")

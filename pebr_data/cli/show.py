@@ -1,0 +1,128 @@
+"""`pebr-data show`: one sample, and what every policy made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pebr_data.cli.options import DEFAULT_STORE, AsJson, Store
+from pebr_data.cli.output import name_next, print_json, store_arguments
+
+if TYPE_CHECKING:
+    from pebr_data.catalog.rollouts import Probe
+    from pebr_data.types import Json, Mixture, Rollout, Sample
+
+
+def show(
+    sample_id: Annotated[str, typer.Argument(metavar="SAMPLE_ID", help="The sample's 16 hex digits.")],
+    store: Store = DEFAULT_STORE,
+    as_json: AsJson = False,
+) -> None:
+    """Show a sample and what each policy made of it.
+
+    Question, answer, image files, the decision of every mixture, and the rollouts of every probe.
+    """
+    from pebr_data.catalog.store import Catalog
+    from pebr_data.images import ImageStore
+
+    with Catalog.open(store, read_only=True) as catalog:
+        sample = catalog.samples(sample_ids=[sample_id])[0]
+        probed = [(probe, catalog.rollouts(probe.probe_id, [sample_id])) for probe in catalog.probes()]
+        decisions = [(catalog.mixture(chosen), decision) for chosen, decision in catalog.sample_decisions(sample_id)]
+    image_store = ImageStore(store / "images")
+    images = [image_store.path(image_hash) for image_hash in sample.image_hashes]
+    probed = [(probe, rollouts) for probe, rollouts in probed if rollouts]
+    if as_json:
+        print_json(_as_json(sample, images, decisions, probed))
+        return
+    _print_sample(sample, images, decisions)
+    for probe, rollouts in probed:
+        _print_rollouts(probe, rollouts)
+    name_next("pebr-data", "stats", *store_arguments(store, DEFAULT_STORE))
+
+
+def _as_json(
+    sample: Sample,
+    images: Sequence[Path],
+    decisions: Sequence[tuple[Mixture, str]],
+    probed: Sequence[tuple[Probe, list[Rollout]]],
+) -> Json:
+    return {
+        "sample_id": sample.sample_id,
+        "source": sample.source,
+        "split": sample.split,
+        "skill": sample.skill,
+        "images": images,
+        "question": sample.question,
+        "answer": sample.answer,
+        "answer_type": sample.answer_type,
+        "options": list(sample.options),
+        "keywords": list(sample.keywords),
+        "description": sample.description,
+        "response": sample.response,
+        "metadata": dict(sample.metadata),
+        "mixtures": [
+            {"mixture": mixture.name, "mixture_id": mixture.mixture_id, "decision": decision}
+            for mixture, decision in decisions
+        ],
+        "probes": [
+            {
+                "probe_id": probe.probe_id,
+                "fingerprint": probe.fingerprint.to_json(),
+                "rollouts": [
+                    {
+                        "index": rollout.key.index,
+                        "seed": rollout.key.seed,
+                        "outcome": str(rollout.grade.outcome),
+                        "answer": rollout.grade.answer,
+                        "reason": rollout.grade.reason,
+                        "num_tokens": rollout.generation.num_tokens,
+                        "finish_reason": rollout.generation.finish_reason,
+                        "completion": rollout.generation.completion,
+                    }
+                    for rollout in rollouts
+                ],
+            }
+            for probe, rollouts in probed
+        ],
+    }
+
+
+def _print_sample(sample: Sample, images: Sequence[Path], decisions: Sequence[tuple[Mixture, str]]) -> None:
+    facts: list[tuple[str, object]] = [
+        ("sample", sample.sample_id),
+        ("source", f"{sample.source}, split {sample.split}"),
+        ("skill", sample.skill),
+        *(("image", path) for path in images),
+        ("question", sample.question),
+        ("answer", sample.answer if sample.answer_type is None else f"{sample.answer} ({sample.answer_type})"),
+        ("options", " | ".join(sample.options)),
+        ("keywords", ", ".join(sample.keywords)),
+        ("description", sample.description),
+        ("response", sample.response),
+        *((str(name), value) for name, value in sample.metadata.items()),
+        *(("mixture", f"{mixture.name} ({mixture.mixture_id}): {decision}") for mixture, decision in decisions),
+    ]
+    for name, value in facts:
+        if value not in (None, "", [], {}):
+            print(f"{name + ':':<13} {_indented(str(value), 14)}")
+
+
+def _print_rollouts(probe: Probe, rollouts: Sequence[Rollout]) -> None:
+    fingerprint = probe.fingerprint
+    num_correct = sum(rollout.grade.outcome == "correct" for rollout in rollouts)
+    print(
+        f"\n{fingerprint.model} ({fingerprint.condition}, temperature {fingerprint.temperature:g}), "
+        f"probe {probe.probe_id}: {num_correct}/{len(rollouts)} correct"
+    )
+    for rollout in rollouts:
+        grade, generation = rollout.grade, rollout.generation
+        print(f"  {rollout.key.index}: {grade.outcome}, {generation.num_tokens} tokens, {grade.reason}")
+        print(f"     {_indented(generation.completion, 5)}")
+
+
+def _indented(text: str, width: int) -> str:
+    return text.replace("\n", "\n" + " " * width)

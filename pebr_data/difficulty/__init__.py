@@ -1,0 +1,1 @@
+"""Difficulty as statistics: pure functions of counts, no I/O."""

@@ -1,0 +1,109 @@
+"""What every engine takes and gives, and the names they go by.
+
+    engine = open_engine("transformers", resolve_model("pebr-tiny"))
+    for key, generation in engine.generate(requests, Sampling(1.2, 0.99, 2048)):
+        ...
+
+A new engine is one module and one line in `ENGINES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pebr_data.errors import ConfigError
+from pebr_data.types import Generation, RolloutKey
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from pebr_data.models import ResolvedModel
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One prompt and the rollouts wanted of it.
+
+    Attributes:
+        prompt: Chat messages as `pebr_data.prompts.messages` makes them, image parts unexpanded.
+        images: RGB images for the prompt's image parts, in order.
+        keys: One per completion; each key's seed makes that completion.
+    """
+
+    prompt: list[dict[str, Any]]
+    images: tuple[Image.Image, ...]
+    keys: tuple[RolloutKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn.
+
+    Attributes:
+        temperature: Divides the logits; 0 takes the likeliest token.
+        top_p: Only the smallest set of tokens with at least this probability is drawn from; in (0, 1].
+        max_completion_length: Completion tokens at most, the end-of-sequence token included.
+    """
+
+    temperature: float
+    top_p: float
+    max_completion_length: int
+
+
+class Engine(Protocol):
+    """Generates completions.
+
+    Attributes:
+        name: Its name in `ENGINES`, which is part of the fingerprint.
+    """
+
+    name: str
+
+    def generate(
+        self, requests: Iterable[Request], sampling: Sampling, *, stop: Callable[[], object] | None = None
+    ) -> Iterator[tuple[RolloutKey, Generation]]:
+        """One generation for every key of every request, as they finish, in any order.
+
+        A rollout depends on its request and its key's seed, not on what is generated beside it, up to rounding. A
+        request that fails gives generations with `finish_reason="error"`. Requests are read as they are needed.
+
+        Args:
+            requests: What to generate.
+            sampling: How.
+            stop: Asked between batches; when true, nothing further is begun and the iterator ends.
+        """
+        ...
+
+
+def _transformers(model: ResolvedModel, **options: Any) -> Engine:
+    from pebr_data.engines.transformers import TransformersEngine
+
+    return TransformersEngine(model, **options)
+
+
+ENGINES: dict[str, Callable[..., Engine]] = {
+    "transformers": _transformers,
+}
+"""Every engine's name and what loads it."""
+
+
+def open_engine(name: str, model: ResolvedModel, **options: Any) -> Engine:
+    """The engine of that name with the model loaded.
+
+    Args:
+        name: A key of `ENGINES`.
+        model: The model.
+        options: The engine's own (`batch_size`, `device`, …); none of them changes which answers are likely.
+
+    Raises:
+        ConfigError: There is no such engine.
+        UnavailableError: The model or a package that the engine needs is missing.
+    """
+    try:
+        opener = ENGINES[name]
+    except KeyError:
+        known = ", ".join(ENGINES)
+        raise ConfigError(f"unknown engine {name!r}", help=f"set `probe.engine` to one of: {known}") from None
+    return opener(model, **options)

@@ -1,0 +1,228 @@
+"""The engine `transformers`: any image-text-to-text model of transformers, on one GPU or on the CPU.
+
+Decoder-only language models behind a vision tower (Idefics3, SmolVLM, Qwen2-VL, Qwen2.5-VL, LLaVA, …). Prompts go in
+unexpanded; the processor expands the image tokens, and their number is checked. float32 on the CPU, bfloat16 on a GPU.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pebr_data.engines.base import Request, Sampling
+from pebr_data.engines.batching import BatchSize, Length, batches
+from pebr_data.engines.decode import decode
+from pebr_data.errors import UnavailableError
+from pebr_data.models import ResolvedModel
+from pebr_data.types import Generation, RolloutKey
+
+MAX_ROWS = 512
+"""Rollouts generated together unless memory says less; more was no faster on the CPU."""
+
+ENOUGH_ROWS_ON_CPU = 128
+"""As fast for each rollout as 512 there, and attention over padded prompts takes twice as long as without."""
+
+CACHE_SHARE = 0.6
+"""Share of the free memory that keys and values may take."""
+
+Done = tuple[RolloutKey, Generation]
+
+
+class TransformersEngine:
+    """A loaded model and its processor.
+
+    Args:
+        model: The model to load.
+        batch_size: Rollouts generated together; by default as many as memory holds, 512 at most.
+        device: A torch device; the GPU by default where there is one.
+        dtype: A torch dtype's name; bfloat16 on a GPU and float32 on the CPU by default.
+
+    Raises:
+        UnavailableError: The model cannot be loaded, or torch or transformers is not installed.
+    """
+
+    name = "transformers"
+
+    def __init__(
+        self,
+        model: ResolvedModel,
+        *,
+        batch_size: int | None = None,
+        device: str | None = None,
+        dtype: str | None = None,
+    ) -> None:
+        try:
+            import torch
+            from transformers import AutoModelForImageTextToText, AutoProcessor
+        except ImportError as error:
+            raise UnavailableError(
+                f"the engine `transformers` needs a package that is not installed: {error.name}",
+                help="pip install 'pebr[train]'",
+            ) from error
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        on_cpu = torch.device(self.device).type == "cpu"
+        self._dtype = getattr(torch, dtype or ("float32" if on_cpu else "bfloat16"))
+        try:
+            self.processor: Any = AutoProcessor.from_pretrained(model.location, revision=model.hub_revision)
+            loaded = AutoModelForImageTextToText.from_pretrained(
+                model.location, revision=model.hub_revision, dtype=self._dtype
+            )
+        except (OSError, ValueError, ImportError) as error:
+            reason = " ".join(str(error).split())
+            raise UnavailableError(
+                f"the model cannot be loaded: {reason}",
+                where=model.location,
+                help="name an image-text-to-text model that transformers loads, processor included",
+            ) from error
+        self.model: Any = loaded.to(self.device).eval()
+        if getattr(self.processor, "chat_template", None) is None:
+            raise UnavailableError(
+                "the model's processor has no chat template",
+                where=model.location,
+                help="use the instruction-tuned model, or add a chat_template.jinja to the directory",
+            )
+        self._tokenizer: Any = self.processor.tokenizer
+        self._tokenizer.padding_side = "left"
+        if self._tokenizer.pad_token is None:
+            self._tokenizer.pad_token = self._tokenizer.eos_token
+        self.eos_token_ids = _eos_token_ids(self.model, self._tokenizer)
+        self._image_token_id = _image_token_id(self.model, self.processor)
+        self._max_rows = batch_size
+        self._batch_size: BatchSize | None = None
+
+    def generate(
+        self, requests: Iterable[Request], sampling: Sampling, *, stop: Callable[[], object] | None = None
+    ) -> Iterator[Done]:
+        """One generation for every key of every request, batch by batch; see `Engine.generate`."""
+        if self._batch_size is None:
+            rows = self._max_rows or self._rows_in_memory(sampling.max_completion_length)
+            self._batch_size = BatchSize(rows, ENOUGH_ROWS_ON_CPU if self.device == "cpu" else rows)
+        for batch in batches(requests, self._length_of, self._batch_size):
+            yield from self._generate_batch(batch, sampling)
+            if stop is not None and stop():
+                return
+
+    def _generate_batch(self, batch: Sequence[Request], sampling: Sampling) -> list[Done]:
+        """The batch's generations. One that cannot be done together is done in halves, down to single rollouts."""
+        import torch
+
+        try:
+            return self._generate_together(batch, sampling)
+        except Exception as error:  # the boundary around processors and models, which raise many kinds
+            failure = error
+        out_of_memory = isinstance(failure, torch.OutOfMemoryError | MemoryError)
+        if out_of_memory and torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        num_rows = sum(len(request.keys) for request in batch)
+        if out_of_memory and self._batch_size is not None and num_rows > 1:
+            self._batch_size.rows = max(1, min(self._batch_size.rows, num_rows // 2))
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            halves: Sequence[Sequence[Request]] = (batch[:middle], batch[middle:])
+        elif out_of_memory and num_rows > 1:
+            keys, middle = batch[0].keys, num_rows // 2
+            halves = ([replace(batch[0], keys=keys[:middle])], [replace(batch[0], keys=keys[middle:])])
+        else:
+            reason = " ".join(f"{type(failure).__name__}: {failure}".split())[:500]
+            failed = Generation(completion="", num_tokens=0, finish_reason="error", error=reason)
+            return [(key, failed) for request in batch for key in request.keys]
+        return [done for half in halves for done in self._generate_batch(half, sampling)]
+
+    def _generate_together(self, batch: Sequence[Request], sampling: Sampling) -> list[Done]:
+        inputs = self._inputs(batch)
+        prompt_tokens, image_tokens = _count_tokens(inputs, self._image_token_id)
+        for request, num_image_tokens in zip(batch, image_tokens, strict=True):
+            if bool(request.images) != bool(num_image_tokens):
+                raise ValueError(
+                    f"the prompt has {len(request.images)} images and the processor made {num_image_tokens} "
+                    "image tokens of it"
+                )
+        seeds = [[key.seed for key in request.keys] for request in batch]
+        completions = decode(self.model, inputs, seeds, sampling, self.eos_token_ids)
+        texts: list[str] = self._tokenizer.batch_decode(completions, skip_special_tokens=True)
+        owners = [(index, key) for index, request in enumerate(batch) for key in request.keys]
+        return [
+            (
+                key,
+                Generation(
+                    completion=text,
+                    num_tokens=len(tokens),
+                    finish_reason="stop" if int(tokens[-1]) in self.eos_token_ids else "length",
+                    num_prompt_tokens=int(prompt_tokens[index]),
+                    num_image_tokens=int(image_tokens[index]),
+                ),
+            )
+            for (index, key), tokens, text in zip(owners, completions, texts, strict=True)
+        ]
+
+    def _inputs(self, batch: Sequence[Request]) -> Any:
+        """The processor's tensors on the device, left-padded; image parts expanded to image tokens."""
+        texts = [self._render(request) for request in batch]
+        images = [list(request.images) for request in batch]
+        inputs = self.processor(
+            text=texts,
+            images=images if any(images) else None,
+            padding=True,
+            padding_side="left",
+            return_tensors="pt",
+        )
+        return inputs.to(self.device, dtype=self._dtype)
+
+    def _render(self, request: Request) -> str:
+        text: str = self.processor.apply_chat_template(request.prompt, add_generation_prompt=True, tokenize=False)
+        return text
+
+    def _length_of(self, request: Request) -> Length:
+        # Images of one size expand to equally many tokens; 28 x 28 pixels a token is Qwen2.5-VL's rate.
+        num_text_tokens = len(self._tokenizer(self._render(request))["input_ids"])
+        pixels = sum(image.width * image.height for image in request.images)
+        return bool(request.images), num_text_tokens + pixels // 784
+
+    def _rows_in_memory(self, max_completion_length: int) -> int:
+        """How many rollouts' keys and values fit, at full length and behind a prompt of 1,500 tokens."""
+        import torch
+
+        text = self.model.config.get_text_config(decoder=True)
+        num_heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
+        width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+        bytes_per_token = 2 * text.num_hidden_layers * num_heads * width * self._dtype.itemsize
+        if torch.device(self.device).type == "cuda":
+            free, _ = torch.cuda.mem_get_info()
+        else:
+            free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        rows = int(CACHE_SHARE * free) // (bytes_per_token * (max_completion_length + 1500))
+        return max(1, min(MAX_ROWS, rows))
+
+
+def _count_tokens(inputs: Any, image_token_id: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Prompt tokens and image tokens of each prompt, both of shape (prompts,)."""
+    image_tokens = (inputs["input_ids"] == image_token_id).sum(dim=-1)
+    return inputs["attention_mask"].sum(dim=-1).cpu().numpy(), image_tokens.cpu().numpy()
+
+
+def _eos_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+    """What ends a completion: the generation config's tokens, one or many; without any, the tokenizer's."""
+    found = getattr(model.generation_config, "eos_token_id", None)
+    if found is None:
+        found = tokenizer.eos_token_id
+    if found is None:
+        raise UnavailableError(
+            "the model names no end-of-sequence token", help="add eos_token_id to its generation_config.json"
+        )
+    return frozenset({found} if isinstance(found, int) else found)
+
+
+def _image_token_id(model: Any, processor: Any) -> int:
+    for holder in (model.config, processor):
+        for name in ("image_token_id", "image_token_index"):
+            found = getattr(holder, name, None)
+            if found is not None:
+                return int(found)
+    raise UnavailableError(
+        "the model names no image token", help="use an image-text-to-text model such as Qwen2.5-VL or Idefics3"
+    )

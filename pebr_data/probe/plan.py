@@ -1,0 +1,86 @@
+"""What a probe owes: the rollouts that are wanted and not yet kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+
+from pebr_data.types import Fingerprint, RolloutKey, Sample
+
+
+@dataclass(frozen=True, slots=True)
+class ProbePlan:
+    """What a probe would do.
+
+    Attributes:
+        probe_id: Names the fingerprint.
+        fingerprint: The policy.
+        num_samples: Samples it covers.
+        num_rollouts: Rollouts wanted of each.
+        num_kept: Wanted rollouts that an earlier run has kept.
+        num_owed: Wanted rollouts that are still to be made.
+        max_tokens: Completion tokens to generate at most.
+        expected_tokens: Completion tokens to generate, going by the mean length of what is kept; None before that.
+    """
+
+    probe_id: str
+    fingerprint: Fingerprint
+    num_samples: int
+    num_rollouts: int
+    num_kept: int
+    num_owed: int
+    max_tokens: int
+    expected_tokens: int | None
+
+
+def owed_keys(
+    probe_id: str, samples: Sequence[Sample], num_rollouts: int, kept: Set[tuple[str, int]]
+) -> dict[str, tuple[RolloutKey, ...]]:
+    """For each sample that owes any, its owed keys: indices 0 .. num_rollouts - 1 that are not kept.
+
+    Args:
+        probe_id: Names the fingerprint.
+        samples: What to probe, in order.
+        num_rollouts: Completions wanted of each.
+        kept: (sample_id, index) of every kept rollout of this probe.
+    """
+    owed: dict[str, tuple[RolloutKey, ...]] = {}
+    for sample in samples:
+        keys = tuple(
+            RolloutKey(probe_id, sample.sample_id, index)
+            for index in range(num_rollouts)
+            if (sample.sample_id, index) not in kept
+        )
+        if keys:
+            owed[sample.sample_id] = keys
+    return owed
+
+
+def make_plan(
+    fingerprint: Fingerprint,
+    samples: Sequence[Sample],
+    num_rollouts: int,
+    kept: Set[tuple[str, int]],
+    mean_length: float | None = None,
+) -> ProbePlan:
+    """The plan for these samples.
+
+    Args:
+        fingerprint: The policy.
+        samples: What to probe.
+        num_rollouts: Completions wanted of each.
+        kept: (sample_id, index) of every kept rollout of this probe.
+        mean_length: Mean tokens of the kept completions, where there are any.
+    """
+    owed = owed_keys(fingerprint.probe_id, samples, num_rollouts, kept)
+    num_owed = sum(map(len, owed.values()))
+    return ProbePlan(
+        probe_id=fingerprint.probe_id,
+        fingerprint=fingerprint,
+        num_samples=len(samples),
+        num_rollouts=num_rollouts,
+        num_kept=len(samples) * num_rollouts - num_owed,
+        num_owed=num_owed,
+        max_tokens=num_owed * fingerprint.max_completion_length,
+        expected_tokens=None if mean_length is None else round(num_owed * mean_length),
+    )

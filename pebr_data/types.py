@@ -1,0 +1,219 @@
+"""The nouns that flow through pebr: candidate, sample, fingerprint, rollout, grade.
+
+Everything here is a frozen value without behaviour beyond its identity, so every layer can hold it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+from pebr_data.hashing import digest, seed_from
+
+Json = Any
+
+FinishReason = Literal["stop", "length", "error"]
+
+
+class Outcome(StrEnum):
+    """A grader's verdict on one completion."""
+
+    CORRECT = "correct"
+    WRONG = "wrong"
+    UNPARSED = "unparsed"
+    TRUNCATED = "truncated"
+    UNGRADABLE = "ungradable"
+    ERROR = "error"
+
+
+class Condition(StrEnum):
+    """What the policy is shown."""
+
+    IMAGE = "image"
+    BLIND = "blind"
+    DESCRIBED = "described"
+
+
+class Band(StrEnum):
+    """Where a sample's complete group of G rollouts falls: G/G, 1..G-1, 0/G correct, or not yet complete."""
+
+    EASY = "easy"
+    MEDIUM = "medium"
+    HARD = "hard"
+    UNPROBED = "unprobed"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One question as a source yields it, before the catalog has stored its images.
+
+    Attributes:
+        source: Name of the source in the catalog YAML.
+        split: `train`, `test`, or whatever the source calls it.
+        question: The question, without `<image>` placeholders.
+        answer: The gold answer as text.
+        images: Encoded image files (PNG, JPEG, …), in the order the question refers to them.
+        answer_type: What the gold is (`count`, `word`, `yes_no`, `choice`, …), or None when unknown.
+        options: The options of a multiple-choice question, in order; empty otherwise.
+        keywords: Phrases a good response mentions (the paper's `key_words`).
+        description: Reference description of the image, or None.
+        response: Reference response in the paper's sections, or None.
+        skill: What the question needs (`count-color`, `compare`, …), or None.
+        metadata: Anything else that is known of it, JSON-serialisable; difficulty factors live here.
+    """
+
+    source: str
+    split: str
+    question: str
+    answer: str
+    images: tuple[bytes, ...] = ()
+    answer_type: str | None = None
+    options: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+    description: str | None = None
+    response: str | None = None
+    skill: str | None = None
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One stored candidate; fields as in `Candidate`, with its images as content hashes (sha256 hex)."""
+
+    sample_id: str
+    source: str
+    split: str
+    question: str
+    answer: str
+    image_hashes: tuple[str, ...] = ()
+    answer_type: str | None = None
+    options: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+    description: str | None = None
+    response: str | None = None
+    skill: str | None = None
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+
+
+def sample_id_of(source: str, question: str, answer: str, image_hashes: tuple[str, ...]) -> str:
+    """The sample's identity: 16 hex digits of the hash of (source, question, answer, image hashes)."""
+    return digest([source, question, answer, list(image_hashes)])[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """A policy: a model together with everything that shapes its answers.
+
+    `revision` is the model's content digest when the model is a local directory, else the hub revision.
+    Batch size and device are not in it: they do not change which answers are likely.
+    """
+
+    model: str
+    revision: str
+    template: str
+    condition: Condition
+    temperature: float
+    top_p: float
+    max_completion_length: int
+    max_pixels: int
+    engine: str
+
+    @property
+    def probe_id(self) -> str:
+        """16 hex digits naming every probe under this policy."""
+        return digest(self.to_json())[:16]
+
+    def to_json(self) -> dict[str, Json]:
+        """The fields as JSON-serialisable values, in declaration order."""
+        return {
+            "model": self.model,
+            "revision": self.revision,
+            "template": self.template,
+            "condition": str(self.condition),
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "max_completion_length": self.max_completion_length,
+            "max_pixels": self.max_pixels,
+            "engine": self.engine,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutKey:
+    """The identity of one rollout. The same key always gets the same seed."""
+
+    probe_id: str
+    sample_id: str
+    index: int
+
+    @property
+    def seed(self) -> int:
+        """A seed in 0 .. 2**63-1 derived from the key alone."""
+        return seed_from(self.probe_id, self.sample_id, self.index)
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """A grader's verdict: the outcome, the answer it extracted, and why."""
+
+    outcome: Outcome
+    answer: str | None
+    reason: str
+    grader_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What an engine returned for one rollout key.
+
+    Attributes:
+        completion: The decoded text, special tokens removed.
+        num_tokens: Completion tokens, the end-of-sequence token included.
+        finish_reason: `stop` (the model ended it), `length` (cut off) or `error` (the engine failed on it).
+        num_prompt_tokens: Prompt tokens with image tokens expanded.
+        num_image_tokens: Image tokens among them; 0 only when the prompt shows no image.
+        error: The engine's message when `finish_reason` is `error`.
+    """
+
+    completion: str
+    num_tokens: int
+    finish_reason: FinishReason
+    num_prompt_tokens: int = 0
+    num_image_tokens: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One completion of one sample by one policy, with its grade."""
+
+    key: RolloutKey
+    generation: Generation
+    grade: Grade
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """A seeded, frozen choice of samples for one stage. It never changes: another choice is another mixture.
+
+    Attributes:
+        mixture_id: 16 hex digits of `digest`.
+        catalog: Name of the catalog it was chosen from.
+        name: Its name in the catalog YAML.
+        probe_id: The probe whose pass rates it was chosen by; None when no probe was asked.
+        config: The mixture's part of the catalog YAML, JSON-serialisable.
+        sample_ids: The chosen samples, in the order training sees them.
+        drops: How many samples were left out, per reason.
+        digest: SHA-256 of everything above, so that the same choice is the same mixture.
+    """
+
+    mixture_id: str
+    catalog: str
+    name: str
+    probe_id: str | None
+    config: Mapping[str, Json]
+    sample_ids: tuple[str, ...]
+    drops: Mapping[str, int]
+    digest: str

@@ -1,0 +1,89 @@
+"""Measures a model on held-out samples, through the same durable probes that training data is chosen by.
+
+    evaluation = evaluate("runs/quickstart/reasoning/final", config, Path("store"))
+    print(evaluation.estimate("pass_at_1"))
+
+Greedy and sampled rollouts are two probes, each under its own fingerprint. So nothing is generated twice, an
+interrupted evaluation goes on where it stopped, and doing it again only reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pebr_data.catalog.store import Catalog
+from pebr_data.config import CatalogConfig
+from pebr_data.errors import DataError
+from pebr_data.grading import GRADER_VERSION, score_description
+from pebr_data.types import Fingerprint, Outcome, Rollout, Sample
+from pebr_train.evaluation import Evaluation, SampleResult
+
+Progress = Callable[[int, int], None]
+"""Called with the rollouts that are there and those wanted in all, greedy and sampled together."""
+
+
+def greedy_of(sampled: Fingerprint) -> Fingerprint:
+    """The policy that takes the likeliest token and is otherwise the same; top_p then has no effect and is 1."""
+    return replace(sampled, temperature=0.0, top_p=1.0)
+
+
+def measure(
+    catalog: Catalog, name: str, split: str, samples: Sequence[Sample], sampled: Fingerprint, num_samples: int
+) -> Evaluation:
+    """The evaluation that a catalog's rollouts come to; nothing is generated.
+
+    Args:
+        catalog: Holds the rollouts of both probes.
+        name: The catalog's name.
+        split: The split of the samples.
+        samples: The held-out samples.
+        sampled: The policy whose rollouts are read; its greedy one goes with it.
+        num_samples: Sampled rollouts per sample, those with the lowest indices.
+
+    Raises:
+        DataError: A rollout is missing or ended in an engine's error, so that a figure would be wrong.
+    """
+    greedy = greedy_of(sampled)
+    ids = [sample.sample_id for sample in samples]
+    at_zero = _complete(catalog.rollouts(greedy.probe_id, ids), ids, 1, "greedy")
+    at_probe = _complete(catalog.rollouts(sampled.probe_id, ids), ids, num_samples, "sampled")
+    results = [_result(sample, at_zero[sample.sample_id][0], at_probe[sample.sample_id]) for sample in samples]
+    versions = {rollout.grade.grader_version for group in (*at_zero.values(), *at_probe.values()) for rollout in group}
+    return Evaluation(
+        catalog=name,
+        split=split,
+        greedy=greedy,
+        sampled=sampled,
+        grader_version=", ".join(sorted(versions)) or GRADER_VERSION,
+        results=tuple(sorted(results, key=lambda result: result.sample_id)),
+    )
+
+
+def _complete(rollouts: Sequence[Rollout], ids: Sequence[str], number: int, what: str) -> dict[str, list[Rollout]]:
+    """Rollouts 0 .. number - 1 of every sample, by index."""
+    groups: dict[str, list[Rollout]] = {sample_id: [] for sample_id in ids}
+    for rollout in rollouts:
+        if rollout.key.index < number and rollout.grade.outcome is not Outcome.ERROR:
+            groups[rollout.key.sample_id].append(rollout)
+    missing = sum(number - len(group) for group in groups.values())
+    if missing:
+        raise DataError(
+            f"{missing} of {number * len(ids)} {what} rollouts are missing or failed, so nothing was measured",
+            help="run the evaluation again; it generates only those",
+        )
+    return {sample_id: sorted(group, key=lambda one: one.key.index) for sample_id, group in groups.items()}
+
+
+def _result(sample: Sample, greedy: Rollout, sampled: Sequence[Rollout]) -> SampleResult:
+    objects = sample.metadata.get("objects")
+    f1 = [score_description(one.generation.completion, objects).f1 for one in (greedy, *sampled)] if objects else None
+    return SampleResult(
+        sample_id=sample.sample_id,
+        skill=sample.skill,
+        greedy=greedy.grade.outcome,
+        sampled=tuple(one.grade.outcome for one in sampled),
+        greedy_f1=f1[0] if f1 else None,
+        sampled_f1=tuple(f1[1:]) if f1 else None,
+    )

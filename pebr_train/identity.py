@@ -1,0 +1,129 @@
+"""What decides which model a stage makes. A stage is never continued, or taken as finished, under another identity."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pebr_data.config import CatalogConfig
+from pebr_data.errors import RefusedError
+from pebr_data.hashing import digest
+from pebr_data.manifest import read_manifest
+from pebr_data.models import ResolvedModel
+from pebr_train.recipe import BASE, GrpoStage, Recipe, StageConfig
+from pebr_train.rundir import StageDir, write_json
+
+NOT_DECISIVE = {"name", "save_steps", "gradient_checkpointing"}
+"""Settings of a stage that change how it is trained but not what comes out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """The identity of every point of a run.
+
+    Attributes:
+        recipe: The recipe.
+        config: Its catalog.
+        base: The model before any stage.
+    """
+
+    recipe: Recipe
+    config: CatalogConfig
+    base: ResolvedModel
+
+    def model(self, label: str) -> str:
+        """A digest of all that decides the model `base` or after a stage."""
+        if label == BASE:
+            return digest({"model": self.base.name, "revision": self.base.revision})
+        return digest(self.stage(next(stage for stage in self.recipe.stages if stage.name == label)))
+
+    def stage(self, stage: StageConfig) -> dict[str, Any]:
+        """All that decides what a stage makes, by readable keys."""
+        position = self.recipe.stages.index(stage)
+        before = BASE if position == 0 else self.recipe.stages[position - 1].name
+        settings = {
+            key: value for key, value in stage.model_dump(mode="json").items() if key not in NOT_DECISIVE | {"probe"}
+        }
+        return {
+            **settings,
+            "seed": self.recipe.seed,
+            "num_processes": self.recipe.num_processes,
+            "starts_from": f"{before} {self.model(before)[:16]}",
+            "data": self._data(stage),
+            "clip": self.recipe.reward_models.clip if isinstance(stage, GrpoStage) else None,
+        }
+
+    def evaluation(self, label: str) -> dict[str, Any]:
+        """All that decides what the evaluation of a label finds."""
+        assert self.recipe.evaluation is not None
+        settings = self.recipe.evaluation.model_dump(mode="json", exclude={"at"})
+        return {
+            "model": self.model(label),
+            "seed": self.recipe.seed,
+            **settings,
+            "probe": self._probe(),
+            **self._sources(),
+        }
+
+    def _data(self, stage: StageConfig) -> dict[str, Any]:
+        if stage.shards is not None:
+            return {"mixture_id": read_manifest(self.recipe.base_dir / stage.shards).mixture_id}
+        assert stage.mixture is not None
+        label = self.recipe.probe_of(stage)
+        mixtures = {name: mixture.model_dump(mode="json") for name, mixture in self.config.mixtures.items()}
+        chosen = mixtures[stage.mixture]
+        return {
+            "mixture": chosen,
+            "matches": mixtures.get(str(chosen.get("match"))),
+            "probed": f"{label} {self.model(label)[:16]}",
+            "probe": self._probe(),
+            **self._sources(),
+        }
+
+    def _probe(self) -> dict[str, Any]:
+        return self.config.probe.model_dump(mode="json")
+
+    def _sources(self) -> dict[str, Any]:
+        return {"sources": [source.model_dump(mode="json") for source in self.config.sources]}
+
+
+def write_started(directory: StageDir, identity: Mapping[str, Any]) -> None:
+    """Record what a stage is being trained as, before its first checkpoint."""
+    write_json(directory.started, dict(identity))
+
+
+def check_started(directory: StageDir, identity: Mapping[str, Any]) -> None:
+    """Refuse to go on from checkpoints that were trained as something else.
+
+    Raises:
+        RefusedError: They were; the message names every key that differs.
+    """
+    try:
+        before = json.loads(directory.started.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return
+    if before != json.loads(json.dumps(dict(identity))):
+        raise RefusedError(
+            f"the stage is half trained with other settings: {differences(before, dict(identity))}",
+            where=str(directory.path),
+            help=f"restore the recipe, give it another `name`, or remove {directory.path}",
+        )
+
+
+def differences(before: Any, now: Any) -> str:
+    """Every key that differs, with both values."""
+    return ", ".join(_differences(before, now))
+
+
+def _differences(before: Any, now: Any, prefix: str = "") -> list[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys = list(dict.fromkeys((*before, *now)))
+        return [found for key in keys for found in _differences(before.get(key), now.get(key), f"{prefix}.{key}")]
+    return [] if before == now else [f"{prefix.removeprefix('.')} ({_show(before)} -> {_show(now)})"]
+
+
+def _show(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."

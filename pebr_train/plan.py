@@ -1,0 +1,113 @@
+"""What a run would do and what it would come to, without doing it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pebr_data.catalog.store import Catalog
+from pebr_data.config import CatalogConfig
+from pebr_data.errors import DataError
+from pebr_data.manifest import read_manifest
+from pebr_train.arithmetic import BatchPlan, batch_plan
+from pebr_train.checkpoints import newest_complete
+from pebr_train.done import read_done
+from pebr_train.recipe import Recipe, StageConfig
+from pebr_train.rundir import RunDir
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """One stage: its name, where it stands, and its batch arithmetic."""
+
+    name: str
+    state: str
+    batches: BatchPlan
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """A run before it is done.
+
+    Attributes:
+        recipe: The resolved recipe.
+        directory: The run's directory.
+        samples: Samples of the catalog per split; empty while it is not built.
+        stages: In order.
+        notes: What the numbers do not say.
+    """
+
+    recipe: dict[str, Any]
+    directory: Path
+    samples: dict[str, int]
+    stages: tuple[StagePlan, ...]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as JSON-serialisable values."""
+        return {
+            "recipe": self.recipe,
+            "run": str(self.directory),
+            "samples": self.samples,
+            "stages": [{"name": one.name, "state": one.state, **one.batches.to_json()} for one in self.stages],
+            "notes": list(self.notes),
+        }
+
+
+def plan(recipe: Recipe, config: CatalogConfig, *, store: Path, runs: Path) -> RunPlan:
+    """What `run` would do.
+
+    Raises:
+        BusyError: Another process keeps the catalog.
+        DataError: A finished stage or an export is damaged.
+    """
+    directory = RunDir(runs / recipe.name)
+    samples = _samples(store, config)
+    stages, notes = [], []
+    for stage in recipe.stages:
+        num_samples = _num_samples(recipe, stage, directory)
+        state = _state(directory, stage)
+        if num_samples is None:
+            notes.append(
+                f"stage {stage.name}: the size of {stage.mixture} is known once {recipe.probe_of(stage)} is probed"
+            )
+        stages.append(StagePlan(stage.name, state, batch_plan(stage, recipe.num_processes, num_samples)))
+    if not samples:
+        notes.append("the catalog is not built yet")
+    split = config.probe.split
+    probed = dict.fromkeys(recipe.probe_of(stage) for stage in recipe.stages if stage.mixture is not None)
+    if split is not None and split in samples and probed:
+        each = samples[split] * config.probe.rollouts
+        notes.append(f"probes of {', '.join(probed)}: {each:,} rollouts each, less what the store holds already")
+    return RunPlan(recipe.model_dump(mode="json"), directory.path, samples, tuple(stages), tuple(notes))
+
+
+def _samples(store: Path, config: CatalogConfig) -> dict[str, int]:
+    if not (store / "catalog.duckdb").is_file():
+        return {}
+    with Catalog.open(store, read_only=True) as catalog:
+        if config.name not in catalog.names():
+            return {}
+        counts: dict[str, int] = {}
+        for sample in catalog.samples(config.name):
+            counts[sample.split] = counts.get(sample.split, 0) + 1
+    return counts
+
+
+def _num_samples(recipe: Recipe, stage: StageConfig, directory: RunDir) -> int | None:
+    if stage.shards is not None:
+        return read_manifest(recipe.base_dir / stage.shards).num_samples
+    try:
+        done = read_done(directory.stage(stage.name))
+    except DataError:
+        return None
+    return None if done is None else done.num_samples
+
+
+def _state(directory: RunDir, stage: StageConfig) -> str:
+    own = directory.stage(stage.name)
+    if read_done(own) is not None:
+        return "finished"
+    checkpoint, _ = newest_complete(own.checkpoints)
+    return "to do" if checkpoint is None else f"at step {checkpoint.step}"

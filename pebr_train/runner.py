@@ -1,0 +1,255 @@
+"""`pebr-train run`: from a recipe to trained models, evaluations and a report, doing only what is owed.
+
+    result = run(recipe, config, store=Path("store"), runs=Path("runs"), resume="pebr-train run …")
+
+The order is the paper's zig-zag: probe the base, warm up on its hard samples, probe the warmed-up model, perception,
+reasoning. What a run finished before is skipped; an interrupted stage goes on from its newest whole checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pebr_data.config import CatalogConfig
+from pebr_data.models import ResolvedModel, resolve_model
+from pebr_train import metrics
+from pebr_train.checkpoints import Checkpoint, newest_complete
+from pebr_train.done import Done, check_files, check_identity, final_files, read_done, write_done
+from pebr_train.identity import Identities, check_started, write_started
+from pebr_train.interrupts import Interrupts
+from pebr_train.logs import logged
+from pebr_train.mixtures import Mixtures
+from pebr_train.recipe import BASE, GrpoStage, Recipe, SftStage, StageConfig
+from pebr_train.rollouts import RolloutLog
+from pebr_train.rundir import RunDir, StageDir, write_json
+from pebr_train.voice import Voice
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run has made.
+
+    Attributes:
+        directory: The run's directory.
+        report: The report.
+        trained: Stages that this attempt trained; the others were finished before.
+        evaluated: Labels that this attempt evaluated.
+    """
+
+    directory: Path
+    report: Path
+    trained: tuple[str, ...]
+    evaluated: tuple[str, ...]
+
+
+def run(
+    recipe: Recipe, config: CatalogConfig, *, store: Path, runs: Path, resume: str, voice: Voice | None = None
+) -> RunResult:
+    """Do everything the recipe asks for that is not done yet.
+
+    Args:
+        recipe: The recipe.
+        config: Its catalog.
+        store: The store shared with `pebr-data`.
+        runs: The directory that holds runs; this one gets the recipe's name.
+        resume: The command that goes on, should this be interrupted.
+        voice: Told what is going on.
+
+    Raises:
+        BusyError: Another process works on the run.
+        DataError: A mixture, a model or a record is unusable.
+        Interrupted: A signal came; everything finished, and a checkpoint of the stage under way, is kept.
+        RefusedError: A stage was trained with other settings than the recipe now has.
+    """
+    directory = RunDir(runs / recipe.name)
+    with directory.locked(), Interrupts(resume) as interrupts:
+        identities = Identities(recipe, config, resolve_model(recipe.model_reference(recipe.model)))
+        attempt = _Attempt(recipe, config, store, directory, identities, interrupts, voice or Voice())
+        attempt.check()
+        return attempt.go()
+
+
+@dataclass(slots=True)
+class _Attempt:
+    recipe: Recipe
+    config: CatalogConfig
+    store: Path
+    directory: RunDir
+    identities: Identities
+    interrupts: Interrupts
+    voice: Voice
+    trained: list[str] = field(default_factory=list)
+    evaluated: list[str] = field(default_factory=list)
+
+    def check(self) -> None:
+        """Refuse, before anything is written, what was trained otherwise."""
+        for stage in self.recipe.stages:
+            directory, identity = self.directory.stage(stage.name), self.identities.stage(stage)
+            done = read_done(directory)
+            if done is not None:
+                check_identity(directory, done, identity)
+            else:
+                check_started(directory, identity)
+
+    def go(self) -> RunResult:
+        """Train, evaluate and report what is owed, in the recipe's order."""
+        owed = [label for label in (BASE, *(stage.name for stage in self.recipe.stages)) if self._owes(label)]
+        if owed:
+            self.voice.say(f"{self.directory.path}: to do: {', '.join(owed)}")
+            write_json(self.directory.recipe, self.recipe.model_dump(mode="json"))
+            with logged(self.directory.new_log()):
+                self._do()
+        if owed or not self.directory.report.is_file():
+            self._report()
+        return RunResult(self.directory.path, self.directory.report, tuple(self.trained), tuple(self.evaluated))
+
+    def _owes(self, label: str) -> bool:
+        untrained = label != BASE and read_done(self.directory.stage(label)) is None
+        return untrained or (label in self.recipe.evaluated and not self._is_evaluated(label))
+
+    def _do(self) -> None:
+        mixtures = Mixtures(
+            self.recipe, self.config, self.store, self._model, self.voice, self.interrupts.stop_requested
+        )
+        self._evaluate(BASE, mixtures)
+        for position, stage in enumerate(self.recipe.stages):
+            if read_done(self.directory.stage(stage.name)) is None:
+                before = BASE if position == 0 else self.recipe.stages[position - 1].name
+                self._train(stage, before, mixtures)
+            else:
+                self.voice.say(f"stage {stage.name}: finished before")
+            self._evaluate(stage.name, mixtures)
+
+    def _model(self, label: str) -> ResolvedModel:
+        if label == BASE:
+            return self.identities.base
+        directory = self.directory.stage(label)
+        done = read_done(directory)
+        assert done is not None
+        check_files(directory, done)
+        return resolve_model(str(directory.final))
+
+    def _train(self, stage: StageConfig, before: str, mixtures: Mixtures) -> None:
+        from pebr_train.stages.base import StageRequest, total_steps
+
+        directory, identity = self.directory.stage(stage.name), self.identities.stage(stage)
+        manifest = mixtures.open(stage)
+        self.interrupts.check()
+        checkpoint = self._resume_from(directory)
+        write_started(directory, identity)
+        clip = self.recipe.reward_models.clip
+        started = time.monotonic()
+        with self.voice.progress(f"stage {stage.name}", "steps") as update, self.interrupts.deferred():
+            request = StageRequest(
+                stage=stage,
+                seed=self.recipe.seed,
+                num_processes=self.recipe.num_processes,
+                model=self._model(before),
+                manifest=manifest,
+                directory=directory,
+                cache=self.directory.cache,
+                checkpoint=checkpoint,
+                encoder=None if clip is None else resolve_model(self.recipe.model_reference(clip)),
+                stop_requested=self.interrupts.stop_requested,
+                progress=lambda done, total, values: update(done, total, _note(values)),
+            )
+            steps = _run_stage(stage, request)
+        if steps < total_steps(request):
+            self.interrupts.check()
+            raise RuntimeError(f"the stage {stage.name} ended after {steps} of {total_steps(request)} steps")
+        done = Done(
+            stage=stage.name,
+            identity=identity,
+            identity_digest=self.identities.model(stage.name),
+            optimizer_steps=steps,
+            num_samples=manifest.num_samples,
+            mixture_id=manifest.mixture_id,
+            probe_id=manifest.probe_id,
+            seconds=time.monotonic() - started,
+            files=final_files(directory.final),
+        )
+        write_done(directory, done)
+        shutil.rmtree(directory.checkpoints, ignore_errors=True)
+        self.trained.append(stage.name)
+        self.voice.say(f"stage {stage.name}: {steps:,} steps in {done.seconds:.0f} s -> {directory.final}")
+        self.interrupts.check()
+
+    def _resume_from(self, directory: StageDir) -> Checkpoint | None:
+        checkpoint, torn = newest_complete(directory.checkpoints)
+        for path in torn:
+            self.voice.say(f"note: {path} was cut short while it was written; it is not used")
+        step = 0 if checkpoint is None else checkpoint.step
+        if checkpoint is not None:
+            self.voice.say(f"going on from {checkpoint.path}")
+        metrics.forget_after(directory.metrics, step)
+        RolloutLog(directory.rollouts).forget_from(step)
+        return checkpoint
+
+    def _is_evaluated(self, label: str) -> bool:
+        path = self.directory.evaluation(label)
+        if not path.is_file():
+            return False
+        identity = json.loads(path.read_text(encoding="utf-8")).get("identity")
+        return bool(identity == self.identities.evaluation(label))
+
+    def _evaluate(self, label: str, mixtures: Mixtures) -> None:
+        settings = self.recipe.evaluation
+        if settings is None or label not in self.recipe.evaluated or self._is_evaluated(label):
+            return
+        from pebr_train.evaluate import evaluate
+
+        mixtures.build()
+        evaluation = evaluate(
+            self._model(label),
+            self.config,
+            self.store,
+            split=settings.split,
+            limit=settings.limit,
+            num_samples=settings.num_samples,
+            seed=self.recipe.seed,
+        )
+        identity = self.identities.evaluation(label)
+        write_json(self.directory.evaluation(label), {**evaluation.to_json(), "identity": identity})
+        self.evaluated.append(label)
+        self.interrupts.check()
+
+    def _report(self) -> None:
+        from pebr_train.report.write import write_report
+
+        probes: dict[str, str] = {}
+        for stage in self.recipe.stages:
+            done = read_done(self.directory.stage(stage.name))
+            if done is not None and stage.mixture is not None:
+                probes.setdefault(self.recipe.probe_of(stage), done.probe_id)
+        write_report(
+            self.directory.path,
+            store=self.store,
+            config=self.config,
+            probes=probes,
+            stages=[stage.name for stage in self.recipe.stages],
+        )
+
+
+def _run_stage(stage: StageConfig, request: object) -> int:
+    from pebr_train.stages.base import StageRequest
+
+    assert isinstance(request, StageRequest)
+    if isinstance(stage, SftStage):
+        from pebr_train.stages.warmup import train_sft
+
+        return train_sft(stage, request)
+    assert isinstance(stage, GrpoStage)
+    from pebr_train.stages.grpo import train_grpo
+
+    return train_grpo(stage, request)
+
+
+def _note(values: Mapping[str, float]) -> str:
+    shown = {"reward": "reward", "rewards/accuracy/mean": "accuracy", "loss": "loss"}
+    parts = [f"{title} {values[key]:.2f}" for key, title in shown.items() if key in values]
+    return ", ".join(parts[:2])

@@ -1,0 +1,120 @@
+"""TRL's GRPOTrainer with three things added: every rollout on disk, dead groups counted per reward, epochs that resume.
+
+It overrides two methods of TRL 1.16 (`_calculate_rewards` and `_get_train_sampler`); the
+project pins that version. Imports TRL: import it where training happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from trl import GRPOTrainer
+from trl.trainer.utils import RepeatSampler
+
+from pebr_train.rollouts import RolloutLog
+
+
+class PebrGRPOTrainer(GRPOTrainer):
+    """GRPOTrainer that keeps what it samples.
+
+    Attributes:
+        rollout_log: Where every completion goes; set before training.
+    """
+
+    rollout_log: RolloutLog
+
+    def _calculate_rewards(
+        self,
+        inputs: list[dict[str, Any]],
+        prompts: list[Any],
+        completions: list[Any],
+        completion_ids_list: list[list[int]],
+    ) -> torch.Tensor:
+        """Rewards (B over all processes, rewards), as TRL computes them; logged per group and kept per completion.
+
+        TRL's own `frac_reward_zero_std` looks at the weighted sum, where a continuous reward hides a dead accuracy.
+        """
+        rewards: torch.Tensor = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        named = {f"rewards/{name}": rewards[:, position] for position, name in enumerate(self.reward_func_names)}
+        named["reward"] = (rewards * self.reward_weights.to(rewards.device)).nansum(dim=1)
+        for name, values in named.items():
+            share = zero_variance_share(values.view(-1, self.num_generations))
+            if share is not None:
+                self._metrics["train"][f"{name}/zero_variance_share"].append(share)
+        self._log_rollouts(inputs, completions, completion_ids_list, rewards)
+        return rewards
+
+    def _log_rollouts(
+        self, inputs: list[dict[str, Any]], completions: list[Any], ids: list[list[int]], rewards: torch.Tensor
+    ) -> None:
+        first = self.accelerator.process_index * len(inputs)
+        own = rewards[first : first + len(inputs)]
+        total = (own * self.reward_weights.to(own.device)).nansum(dim=1)
+        rows = range(first, first + len(inputs))
+        self.rollout_log.write(
+            self.state.global_step,
+            self.accelerator.process_index,
+            {
+                "step": [self.state.global_step] * len(inputs),
+                "prompt_index": [row // self.num_generations for row in rows],
+                "generation_index": [row % self.num_generations for row in rows],
+                "sample_id": [row["sample_id"] for row in inputs],
+                "completion": [completion[0]["content"] for completion in completions],
+                "num_tokens": [len(tokens) for tokens in ids],
+                "finish_reason": ["stop" if one and one[-1] in self.eos_token_ids else "length" for one in ids],
+                "reward": total.tolist(),
+                **{
+                    f"reward_{name}": [None if value != value else value for value in own[:, position].tolist()]
+                    for position, name in enumerate(self.reward_func_names)
+                },
+            },
+        )
+
+    def _get_train_sampler(self, dataset: Any = None) -> RepeatSampler:
+        sampler = super()._get_train_sampler(dataset)
+        return EpochSampler(
+            data_source=sampler.data_source,
+            mini_repeat_count=sampler.mini_repeat_count,
+            batch_size=sampler.batch_size,
+            repeat_count=sampler.repeat_count,
+            shuffle=sampler.shuffle,
+            seed=sampler.seed,
+            epoch=lambda: int(round(self.state.epoch or 0.0, 6)),
+        )
+
+
+class EpochSampler(RepeatSampler):
+    """TRL's sampler with an order that depends on the seed and the epoch alone.
+
+    TRL draws each epoch's order from a generator that a resumed run starts anew, so that a run resumed in its second
+    epoch would repeat the first one's order.
+
+    Args:
+        epoch: The epoch that is about to begin.
+        **kwargs: As `RepeatSampler` takes them.
+    """
+
+    def __init__(self, *, epoch: Callable[[], int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        if self.shuffle:
+            self.generator.manual_seed((self.seed or 0) * 1_000_003 + self.epoch())
+        yield from super().__iter__()
+
+
+def zero_variance_share(groups: torch.Tensor) -> float | None:
+    """The share of groups (N, G) in which a reward is the same for all completions, so that it teaches nothing.
+
+    Groups that a reward does not apply to (NaN) are not counted; None when it applies to none.
+    """
+    applies = ~torch.isnan(groups)
+    scored = groups[applies.sum(dim=1) >= 2]
+    if not len(scored):
+        return None
+    high = scored.nan_to_num(nan=-torch.inf).amax(dim=1)
+    low = scored.nan_to_num(nan=torch.inf).amin(dim=1)
+    return float((high - low < 1e-6).float().mean())

@@ -1,0 +1,93 @@
+"""The README's reference agrees with the code: every key with its default, every name in a dict, every command."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from pebr_data import config
+from pebr_data.cli import app as data_app
+from pebr_data.engines.base import ENGINES
+from pebr_data.export.formats import FORMATS
+from pebr_data.export.formats.trl import FEATURES
+from pebr_data.prompts import TEMPLATES
+from pebr_data.select.policies import POLICIES
+from pebr_data.sources.base import SOURCES
+from pebr_train import recipe
+from pebr_train.cli import app as train_app
+from pebr_train.rewards import REWARDS
+
+README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+TABLES: dict[str, type[BaseModel]] = {
+    "The catalog": config.CatalogConfig,
+    "A source of type `shapes`": config.ShapesSourceConfig,
+    "A source of type `json` or `jsonl`": config.FileSourceConfig,
+    "`fields` of such a source": config.FieldsConfig,
+    "`probe`": config.ProbeConfig,
+    "A mixture": config.MixtureConfig,
+    "The recipe": recipe.Recipe,
+    "A stage of kind `sft`": recipe.SftStage,
+    "A stage of kind `grpo`": recipe.GrpoStage,
+    "`rewards` of such a stage": recipe.RewardConfig,
+    "`reward_models`": recipe.RewardModels,
+    "`evaluation`": recipe.EvaluationConfig,
+}
+EDGE_ONLY = {"path"}
+"""Fields the loader fills in, which no YAML holds."""
+
+
+def rows(title: str) -> dict[str, str]:
+    """Key -> default of the table under a `### title`."""
+    section = re.search(rf"^### {re.escape(title)}\n(.*?)(?=^##)", README, re.MULTILINE | re.DOTALL)
+    assert section is not None, f"the README has no section `### {title}`"
+    return dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", section[1], re.MULTILINE))
+
+
+def shown(default: Any) -> str:
+    """A default as the README shows it."""
+    match default:
+        case _ if default is PydanticUndefined:
+            return "required"
+        case None | () | BaseModel():
+            return "–"
+        case bool():
+            return f"`{str(default).lower()}`"
+        case Enum():
+            return f"`{default.value}`"
+        case int() if default >= 10_000:
+            return f"`{default}`"
+        case _:
+            return f"`{default}`"
+
+
+@pytest.mark.parametrize("title", TABLES)
+def test_every_yaml_key_is_documented_with_its_default(title: str) -> None:
+    fields = {name: field for name, field in TABLES[title].model_fields.items() if name not in EDGE_ONLY}
+    expected = {
+        name: "–" if field.default_factory is not None else shown(field.default) for name, field in fields.items()
+    }
+    assert rows(title) == expected
+
+
+@pytest.mark.parametrize(
+    "names", [SOURCES, ENGINES, TEMPLATES, POLICIES, FORMATS, REWARDS, FEATURES], ids=lambda names: " ".join(names)[:40]
+)
+def test_every_name_of_an_extension_point_is_documented(names: dict[str, object]) -> None:
+    assert [name for name in names if f"`{name}`" not in README] == []
+
+
+@pytest.mark.parametrize(("program", "app"), [("pebr-data", data_app), ("pebr-train", train_app)])
+def test_every_command_is_in_the_readme_and_every_option_has_help(program: str, app: typer.Typer) -> None:
+    group = typer.main.get_command(app)
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        assert re.search(rf"{program} (\w+`? and `)?{name}\b", README), f"{program} {name} is not in the README"
+        assert command.help, f"{program} {name} has no help"
+        silent = [parameter.name for parameter in command.params if not getattr(parameter, "help", None)]
+        assert silent == [], f"{program} {name}: no help for {silent}"
