@@ -45,13 +45,13 @@ def grpo_dataset(manifest: Manifest, cache: Path) -> Any:
 
 
 def _rows(manifest: Manifest, cache: Path) -> Any:
-    import datasets
-    from datasets import Image, List, load_dataset
+    import pyarrow.parquet as pq
+    from datasets import Features, Image, List, load_dataset
 
-    datasets.disable_progress_bars()
     files = [str(path) for path in manifest.paths]
-    rows = load_dataset("parquet", data_files=files, split="train", cache_dir=str(cache))
-    return rows.cast_column("images", List(Image(decode=False)))
+    features = Features.from_arrow_schema(pq.read_schema(files[0]))
+    features["images"] = List(Image(decode=False))
+    return load_dataset("parquet", data_files=files, features=features, split="train", cache_dir=str(cache))
 
 
 def _transform(columns: Callable[[Mapping[str, list[Any]]], Columns]) -> Callable[[Mapping[str, list[Any]]], Columns]:

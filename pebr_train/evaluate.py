@@ -9,9 +9,11 @@ interrupted evaluation goes on where it stopped, and doing it again only reads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pebr_data.catalog.store import Catalog
 from pebr_data.config import CatalogConfig
@@ -20,8 +22,87 @@ from pebr_data.grading import GRADER_VERSION, score_description
 from pebr_data.types import Fingerprint, Outcome, Rollout, Sample
 from pebr_train.evaluation import Evaluation, SampleResult
 
-Progress = Callable[[int, int], None]
-"""Called with the rollouts that are there and those wanted in all, greedy and sampled together."""
+if TYPE_CHECKING:
+    from pebr_data.engines.base import Engine
+    from pebr_data.models import ResolvedModel
+    from pebr_data.probe.keep import Progress
+    from pebr_data.probe.run import Stop
+
+
+def evaluate(
+    model: ResolvedModel | str | Path,
+    config: CatalogConfig,
+    store: Path,
+    *,
+    split: str = "test",
+    limit: int | None = None,
+    num_samples: int = 4,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+    resume: str = "the same command",
+) -> Evaluation:
+    """Measures a model on held-out samples, generating only the rollouts that the store lacks.
+
+    There is no seed to give: every rollout's seed comes from its key, so two evaluations of one model are the same.
+
+    Args:
+        model: A model, or a name that `resolve_model` understands.
+        config: The catalog; `config.probe` says how to prompt and to sample.
+        store: The store that the catalog was built into.
+        split: The held-out split.
+        limit: Only the first samples of the split, this many.
+        num_samples: Sampled completions per sample; one greedy completion comes on top.
+        progress: Called as rollouts are kept, greedy and sampled together.
+        stop: Ends it in good order when it returns true. By default SIGINT and SIGTERM do.
+        resume: The command to name when interrupted.
+
+    Raises:
+        BusyError: Another process keeps the catalog or the probe.
+        ConfigError: The prompt template or the engine does not exist.
+        DataError: The catalog has no such samples, or some rollouts failed, so that a figure would be wrong.
+        Interrupted: It was stopped; everything generated so far is kept.
+        UnavailableError: There is no such model, it cannot be loaded, or all that it generates fails.
+    """
+    from pebr_data.engines.base import open_engine
+    from pebr_data.models import resolve_model
+    from pebr_data.probe.run import fingerprint_of, run_probe
+
+    resolved = resolve_model(model) if isinstance(model, str | Path) else model
+    sampled = fingerprint_of(config, resolved)
+    with Catalog.open(store, read_only=True) as catalog:
+        samples = catalog.samples(config.name, split)[:limit]
+    if not samples:
+        raise DataError(
+            f"the catalog {config.name} has no samples of split {split}",
+            where=str(store),
+            help=f"name another split, or build it: pebr-data build {config.path} --store {store}",
+        )
+
+    @cache
+    def engine() -> Engine:
+        return open_engine(sampled.engine, resolved)
+
+    num_wanted, num_before = len(samples) * (1 + num_samples), 0
+    for fingerprint, num_rollouts in ((greedy_of(sampled), 1), (sampled, num_samples)):
+        result = run_probe(
+            store,
+            samples,
+            fingerprint,
+            engine,
+            num_rollouts=num_rollouts,
+            progress=_shifted(progress, num_before, num_wanted),
+            stop=stop,
+            resume=resume,
+        )
+        if result.num_owed:
+            raise DataError(
+                f"{result.num_owed} rollouts failed, so nothing was measured: {'; '.join(result.errors)}",
+                where=f"model {resolved.name}",
+                help="mend that, then evaluate again; only the failed ones are generated",
+            )
+        num_before += len(samples) * num_rollouts
+    with Catalog.open(store, read_only=True) as catalog:
+        return measure(catalog, config.name, split, samples, sampled, num_samples)
 
 
 def greedy_of(sampled: Fingerprint) -> Fingerprint:
@@ -59,6 +140,17 @@ def measure(
         grader_version=", ".join(sorted(versions)) or GRADER_VERSION,
         results=tuple(sorted(results, key=lambda result: result.sample_id)),
     )
+
+
+def _shifted(progress: Progress | None, num_before: int, num_wanted: int) -> Progress | None:
+    """Progress of one probe as part of both."""
+    if progress is None:
+        return None
+
+    def shifted(done: int, total: int | None = None, note: str = "") -> None:
+        progress(num_before + done, num_wanted, note)
+
+    return shifted
 
 
 def _complete(rollouts: Sequence[Rollout], ids: Sequence[str], number: int, what: str) -> dict[str, list[Rollout]]:

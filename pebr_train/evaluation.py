@@ -148,8 +148,8 @@ class Comparison:
     """What changed between two evaluations of the same samples.
 
     Attributes:
-        before: The model compared with.
-        after: The model compared.
+        before: The model compared with, as `name@revision`.
+        after: The model compared, likewise.
         differences: Per key of `METRICS`, the mean of after - before paired by sample, with its 95 % interval; None
             where the metric applies to no sample.
     """
@@ -173,10 +173,12 @@ def compare(before: Evaluation, after: Evaluation) -> Comparison:
     differing = _settings_differing(before, after)
     if [result.sample_id for result in before.results] != [result.sample_id for result in after.results]:
         differing.append("samples")
+    if before.num_rollouts != after.num_rollouts:
+        differing.append("number of rollouts")
     if differing:
         raise RefusedError(
             f"two evaluations that differ in {', '.join(differing)} cannot be compared",
-            where=f"{before.sampled.model} and {after.sampled.model}",
+            where=f"{_model(before)} and {_model(after)}",
             help="evaluate both with the same catalog, split, limit and number of rollouts",
         )
     differences = {}
@@ -184,7 +186,7 @@ def compare(before: Evaluation, after: Evaluation) -> Comparison:
         pairs = [(value(x), value(y)) for x, y in zip(before.results, after.results, strict=True)]
         known = [(x, y) for x, y in pairs if x is not None and y is not None]
         differences[metric] = difference_interval([x for x, _ in known], [y for _, y in known])
-    return Comparison(before=before.sampled.model, after=after.sampled.model, differences=differences)
+    return Comparison(before=_model(before), after=_model(after), differences=differences)
 
 
 def evaluation_from_json(value: Mapping[str, Json]) -> Evaluation:
@@ -239,6 +241,10 @@ def load_evaluation(path: Path) -> Evaluation:
         raise DataError("there is no evaluation", where=str(path), help=help) from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"not an evaluation ({type(error).__name__}: {error})", where=str(path), help=help) from error
+
+
+def _model(evaluation: Evaluation) -> str:
+    return f"{evaluation.sampled.model}@{evaluation.sampled.revision[:12]}"
 
 
 def _settings_differing(before: Evaluation, after: Evaluation) -> list[str]:

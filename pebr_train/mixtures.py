@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pebr_data.config import CatalogConfig
 from pebr_data.manifest import Manifest, load_manifest
-from pebr_data.models import ResolvedModel
+from pebr_train.interrupts import Interrupts
 from pebr_train.recipe import Recipe, StageConfig
 from pebr_train.voice import Voice
 
@@ -21,17 +21,17 @@ class Mixtures:
         recipe: The recipe.
         config: Its catalog.
         store: The store.
-        models: Gives the model of a label: `base` or a finished stage.
+        models: Gives the model of a label, `base` or a finished stage, as `resolve_model` takes it.
         voice: Told what is going on.
-        stop_requested: Asked while probing.
+        interrupts: Asked while probing.
     """
 
     recipe: Recipe
     config: CatalogConfig
     store: Path
-    models: Callable[[str], ResolvedModel]
+    models: Callable[[str], str]
     voice: Voice
-    stop_requested: Callable[[], bool] = lambda: False
+    interrupts: Interrupts
     _built: bool = False
     _probes: dict[str, str] = field(default_factory=dict)
 
@@ -65,9 +65,14 @@ class Mixtures:
         if label not in self._probes:
             from pebr_data.probe.run import probe
 
-            with self.voice.progress(f"probe {label}", "rollouts") as update:
+            with self.voice.progress(f"probe {label}", "rollouts") as update, self.interrupts.deferred():
                 result = probe(
-                    self.config, self.store, self.models(label), progress=update, stop_requested=self.stop_requested
+                    self.config,
+                    self.store,
+                    self.models(label),
+                    progress=update,
+                    stop=lambda: self.interrupts.received,
+                    resume=self.interrupts.resume,
                 )
             self._probes[label] = result.probe_id
         return self._probes[label]

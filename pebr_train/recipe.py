@@ -143,7 +143,7 @@ class EvaluationConfig(StrictModel):
 
     split: str = "test"
     limit: Positive | None = None
-    num_samples: Positive = 8
+    num_samples: Positive = 4
     at: tuple[Name, ...] | None = None
 
 

@@ -6,7 +6,7 @@
         logs/attempt_001.log      one per attempt
         evaluations/<label>.json  `base` and stages
         <stage>/started.json      what the stage is being trained as
-        <stage>/checkpoints/      while the stage is unfinished
+        <stage>/checkpoints/      while the stage is unfinished, as <stage>/cache/
         <stage>/metrics.jsonl     one line per optimizer step
         <stage>/rollouts/         GRPO: every completion, one Parquet file per generation batch
         <stage>/final/            model and processor
@@ -40,6 +40,11 @@ class StageDir:
     def checkpoints(self) -> Path:
         """TRL's checkpoints while the stage is unfinished."""
         return self.path / "checkpoints"
+
+    @property
+    def cache(self) -> Path:
+        """Memory-mapped copies of the shards while the stage is unfinished."""
+        return self.path / "cache"
 
     @property
     def metrics(self) -> Path:
@@ -82,11 +87,6 @@ class RunDir:
     def report(self) -> Path:
         """The report."""
         return self.path / "report.html"
-
-    @property
-    def cache(self) -> Path:
-        """Memory-mapped copies of shards; may be removed."""
-        return self.path / "cache"
 
     def stage(self, name: str) -> StageDir:
         """What the stage keeps."""

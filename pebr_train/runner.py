@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pebr_data.config import CatalogConfig
-from pebr_data.models import ResolvedModel, resolve_model
+from pebr_data.models import resolve_model
 from pebr_train import metrics
 from pebr_train.checkpoints import Checkpoint, newest_complete
 from pebr_train.done import Done, check_files, check_identity, final_files, read_done, write_done
@@ -113,9 +113,7 @@ class _Attempt:
         return untrained or (label in self.recipe.evaluated and not self._is_evaluated(label))
 
     def _do(self) -> None:
-        mixtures = Mixtures(
-            self.recipe, self.config, self.store, self._model, self.voice, self.interrupts.stop_requested
-        )
+        mixtures = Mixtures(self.recipe, self.config, self.store, self._model, self.voice, self.interrupts)
         self._evaluate(BASE, mixtures)
         for position, stage in enumerate(self.recipe.stages):
             if read_done(self.directory.stage(stage.name)) is None:
@@ -125,14 +123,14 @@ class _Attempt:
                 self.voice.say(f"stage {stage.name}: finished before")
             self._evaluate(stage.name, mixtures)
 
-    def _model(self, label: str) -> ResolvedModel:
+    def _model(self, label: str) -> str:
         if label == BASE:
-            return self.identities.base
+            return self.recipe.model_reference(self.recipe.model)
         directory = self.directory.stage(label)
         done = read_done(directory)
         assert done is not None
         check_files(directory, done)
-        return resolve_model(str(directory.final))
+        return str(directory.final)
 
     def _train(self, stage: StageConfig, before: str, mixtures: Mixtures) -> None:
         from pebr_train.stages.base import StageRequest, total_steps
@@ -149,10 +147,9 @@ class _Attempt:
                 stage=stage,
                 seed=self.recipe.seed,
                 num_processes=self.recipe.num_processes,
-                model=self._model(before),
+                model=resolve_model(self._model(before)),
                 manifest=manifest,
                 directory=directory,
-                cache=self.directory.cache,
                 checkpoint=checkpoint,
                 encoder=None if clip is None else resolve_model(self.recipe.model_reference(clip)),
                 stop_requested=self.interrupts.stop_requested,
@@ -174,7 +171,8 @@ class _Attempt:
             files=final_files(directory.final),
         )
         write_done(directory, done)
-        shutil.rmtree(directory.checkpoints, ignore_errors=True)
+        for leftover in (directory.checkpoints, directory.cache):
+            shutil.rmtree(leftover, ignore_errors=True)
         self.trained.append(stage.name)
         self.voice.say(f"stage {stage.name}: {steps:,} steps in {done.seconds:.0f} s -> {directory.final}")
         self.interrupts.check()
@@ -204,15 +202,18 @@ class _Attempt:
         from pebr_train.evaluate import evaluate
 
         mixtures.build()
-        evaluation = evaluate(
-            self._model(label),
-            self.config,
-            self.store,
-            split=settings.split,
-            limit=settings.limit,
-            num_samples=settings.num_samples,
-            seed=self.recipe.seed,
-        )
+        with self.voice.progress(f"evaluate {label}", "rollouts") as update, self.interrupts.deferred():
+            evaluation = evaluate(
+                self._model(label),
+                self.config,
+                self.store,
+                split=settings.split,
+                limit=settings.limit,
+                num_samples=settings.num_samples,
+                progress=update,
+                stop=lambda: self.interrupts.received,
+                resume=self.interrupts.resume,
+            )
         identity = self.identities.evaluation(label)
         write_json(self.directory.evaluation(label), {**evaluation.to_json(), "identity": identity})
         self.evaluated.append(label)

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import shlex
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pebr_data.cli.options import DEFAULT_STORE, AsJson, CatalogPath, DryRun, Store
+from pebr_data.cli.output import name_next, print_json, print_table, store_arguments, talk
+from pebr_data.cli.progress import duration, progress
+
+if TYPE_CHECKING:
+    from pebr_data.probe.plan import ProbePlan
+    from pebr_data.probe.run import ProbeResult
 
 
 def probe(
     catalog: CatalogPath,
     model: Annotated[
-        str, typer.Option("--model", metavar="MODEL", help="pebr-tiny, a directory, or a hub id with @revision.")
+        str, typer.Option("--model", metavar="MODEL", help="pebr-tiny, a model's directory, or a hub id[@revision].")
     ],
     split: Annotated[
-        str | None, typer.Option("--split", help="The split to probe; the one in the YAML by default.")
+        str | None, typer.Option("--split", metavar="NAME", help="The split to probe; the one in the YAML by default.")
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Probe the first N samples of the split.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, metavar="N", help="Probe only the first N samples of the split.")
+    ] = None,
     store: Store = DEFAULT_STORE,
     as_json: AsJson = False,
     dry_run: DryRun = False,
@@ -26,3 +35,87 @@ def probe(
 
     Only what is still owed is generated: an interrupted probe goes on where it stopped.
     """
+    from pebr_data.config import load_catalog_config
+    from pebr_data.probe.run import plan_probe
+    from pebr_data.probe.run import probe as run_probe
+    from pebr_data.select.default_probe import remember_probe
+
+    config = load_catalog_config(catalog)
+    here = store_arguments(store, DEFAULT_STORE)
+    again = ["pebr-data", "probe", str(catalog), "--model", model, *_narrowed(split, limit), *here]
+    if dry_run:
+        _print_plan(plan_probe(config, store, model, split=split, limit=limit), as_json)
+        name_next(*again)
+        return
+    with progress("probe", "rollouts") as update:
+        result = run_probe(config, store, model, split=split, limit=limit, progress=update, resume=shlex.join(again))
+    remember_probe(store, config.name, result.probe_id)
+    _print_result(result, as_json)
+    for place in result.damaged:
+        talk(f"note: the spool is damaged at {place}; what it held was made again")
+    if result.num_owed:
+        talk(f"note: {result.num_owed:,} rollouts failed and are still owed: {'; '.join(result.errors)}")
+        name_next(*again)
+    else:
+        name_next("pebr-data", "select", catalog, *here)
+
+
+def _narrowed(split: str | None, limit: int | None) -> list[str]:
+    return [*(["--split", split] if split is not None else []), *(["--limit", str(limit)] if limit is not None else [])]
+
+
+def _print_plan(plan: ProbePlan, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "probe_id": plan.probe_id,
+                "fingerprint": plan.fingerprint.to_json(),
+                "num_samples": plan.num_samples,
+                "num_rollouts": plan.num_rollouts,
+                "num_kept": plan.num_kept,
+                "num_owed": plan.num_owed,
+                "max_tokens": plan.max_tokens,
+                "expected_tokens": plan.expected_tokens,
+            }
+        )
+        return
+    rows = [
+        ("samples", plan.num_samples),
+        ("rollouts of each", plan.num_rollouts),
+        ("rollouts kept", plan.num_kept),
+        ("rollouts owed", plan.num_owed),
+        ("tokens to generate, at most", plan.max_tokens),
+        ("tokens to generate, going by those kept", plan.expected_tokens),
+    ]
+    print_table((f"probe {plan.probe_id}: {plan.fingerprint.model}", ""), rows)
+
+
+def _print_result(result: ProbeResult, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "probe_id": result.probe_id,
+                "fingerprint": result.fingerprint.to_json(),
+                "num_samples": result.num_samples,
+                "num_rollouts": result.num_rollouts,
+                "num_kept": result.num_kept,
+                "num_recovered": result.num_recovered,
+                "num_generated": result.num_generated,
+                "num_owed": result.num_owed,
+                "outcomes": {str(outcome): count for outcome, count in result.outcomes.items()},
+                "errors": list(result.errors),
+                "damaged": list(result.damaged),
+                "seconds": round(result.seconds, 3),
+            }
+        )
+        return
+    rows = [
+        ("samples", result.num_samples),
+        ("rollouts kept from before", result.num_kept + result.num_recovered),
+        ("rollouts generated", result.num_generated),
+        *((f"  {outcome}", result.outcomes[outcome]) for outcome in sorted(result.outcomes)),
+    ]
+    print_table((f"probe {result.probe_id}: {result.fingerprint.model}", ""), rows)
+    if result.num_generated:
+        rate = result.num_generated / result.seconds
+        talk(f"note: {duration(result.seconds)}, {rate:,.0f} rollouts/s")

@@ -101,9 +101,15 @@ def open_engine(name: str, model: ResolvedModel, **options: Any) -> Engine:
         ConfigError: There is no such engine.
         UnavailableError: The model or a package that the engine needs is missing.
     """
-    try:
-        opener = ENGINES[name]
-    except KeyError:
-        known = ", ".join(ENGINES)
-        raise ConfigError(f"unknown engine {name!r}", help=f"set `probe.engine` to one of: {known}") from None
-    return opener(model, **options)
+    return ENGINES[require_engine(name)](model, **options)
+
+
+def require_engine(name: str) -> str:
+    """The name, when there is such an engine.
+
+    Raises:
+        ConfigError: There is not.
+    """
+    if name not in ENGINES:
+        raise ConfigError(f"unknown engine {name!r}", help=f"set `probe.engine` to one of: {', '.join(ENGINES)}")
+    return name

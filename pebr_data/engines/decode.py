@@ -8,7 +8,7 @@ the model's own `generation_config` (repetition penalty, top-k), which no finger
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,7 +33,7 @@ def decode(
     inputs: Mapping[str, torch.Tensor],
     seeds: Sequence[Sequence[int]],
     sampling: Sampling,
-    eos_token_ids: Sequence[int],
+    eos_token_ids: Collection[int],
 ) -> list[npt.NDArray[np.int64]]:
     """Completion tokens of every rollout: prompt 0's rollouts first, each up to and including its end token.
 
@@ -56,7 +56,7 @@ def _decode(
     inputs: Mapping[str, torch.Tensor],
     seeds: Sequence[Sequence[int]],
     sampling: Sampling,
-    eos_token_ids: Sequence[int],
+    eos_token_ids: Collection[int],
 ) -> list[npt.NDArray[np.int64]]:
     import torch
 
@@ -118,13 +118,13 @@ def _prefill(model: Any, inputs: Mapping[str, torch.Tensor], kv_cache: Any) -> t
     num_tokens = attention_mask.sum(dim=-1, keepdim=True)  # (prompts, 1)
     # Qwen-VL's positions run in three dimensions over an image: the model works them out and keeps, in `rope_deltas`,
     # how far its text positions are off the token count. What an earlier batch left there must not be taken for ours.
-    base = getattr(model, "model", None)
+    base: Any = getattr(model, "model", None)
     spatial = hasattr(base, "rope_deltas") and "image_grid_thw" in inputs
     if hasattr(base, "rope_deltas"):
         base.rope_deltas = None
     positions = None if spatial else (attention_mask.cumsum(dim=-1) - 1).clamp(min=0)
     output = model(**inputs, position_ids=positions, past_key_values=kv_cache, use_cache=True, logits_to_keep=1)
     next_position = num_tokens
-    if spatial and base is not None:
+    if spatial:
         next_position = num_tokens + base.rope_deltas.to(num_tokens.device)
     return output.logits[:, -1], next_position

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -68,10 +69,11 @@ class TransformersEngine:
         on_cpu = torch.device(self.device).type == "cpu"
         self._dtype = getattr(torch, dtype or ("float32" if on_cpu else "bfloat16"))
         try:
-            self.processor: Any = AutoProcessor.from_pretrained(model.location, revision=model.hub_revision)
-            loaded = AutoModelForImageTextToText.from_pretrained(
-                model.location, revision=model.hub_revision, dtype=self._dtype
-            )
+            with _quiet():
+                self.processor: Any = AutoProcessor.from_pretrained(model.location, revision=model.hub_revision)
+                loaded = AutoModelForImageTextToText.from_pretrained(
+                    model.location, revision=model.hub_revision, dtype=self._dtype
+                )
         except (OSError, ValueError, ImportError) as error:
             reason = " ".join(str(error).split())
             raise UnavailableError(
@@ -195,8 +197,24 @@ class TransformersEngine:
             free, _ = torch.cuda.mem_get_info()
         else:
             free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        rows = int(CACHE_SHARE * free) // (bytes_per_token * (max_completion_length + 1500))
+        rows: int = int(CACHE_SHARE * free) // (bytes_per_token * (max_completion_length + 1500))
         return max(1, min(MAX_ROWS, rows))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the progress bar and the advice that transformers prints while it loads; errors still show."""
+    from transformers.utils import logging
+
+    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()
 
 
 def _count_tokens(inputs: Any, image_token_id: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -104,7 +104,7 @@ def choose(config: CatalogConfig, name: str, rates: pl.DataFrame, probe: Probe) 
 
     Raises:
         DataError: The mixture's split has no samples.
-        RefusedError: None of them has a complete group.
+        RefusedError: None of them has a complete group, and the policy goes by pass rates.
     """
     mixture = config.mixtures[name]
     pool = _pool(rates, mixture.split)
@@ -115,11 +115,11 @@ def choose(config: CatalogConfig, name: str, rates: pl.DataFrame, probe: Probe) 
             where=str(config.path),
             help="set the mixture's `split` to one of those, or add it to a source and build again",
         )
-    if all(sample.band == Band.UNPROBED for sample in pool):
+    if mixture.policy != "all" and all(sample.band == Band.UNPROBED for sample in pool):
         raise RefusedError(
             f"no sample of the split {mixture.split!r} has all its {config.probe.rollouts} rollouts",
             where=f"mixture {name}, probe {probe.probe_id}",
-            help=f"finish the probe: pebr-data probe {config.path} --model {probe.fingerprint.model}",
+            help=f"finish probing {probe.fingerprint.model}: pebr-data probe {config.path} --model MODEL",
         )
     return POLICIES[mixture.policy](
         pool,

@@ -74,7 +74,13 @@ def choose_random(pool: Sequence[Pooled], *, band: Band | None, size: int | None
     return Choice(kept=kept, drops={**drops, **dict.fromkeys(left, "not-drawn")})
 
 
-POLICIES: dict[str, Policy] = {"pebr": choose_pebr, "random": choose_random}
+def choose_all(pool: Sequence[Pooled], *, band: Band | None, size: int | None, salt: str) -> Choice:
+    """The whole split, probed or not: demonstrations, say. The only drop reason is `over-limit`."""
+    kept, left = _draw([sample.sample_id for sample in pool], size, salt)
+    return Choice(kept=kept, drops=dict.fromkeys(left, "over-limit"))
+
+
+POLICIES: dict[str, Policy] = {"pebr": choose_pebr, "random": choose_random, "all": choose_all}
 
 
 def _why_not(sample: Pooled) -> str:

@@ -17,7 +17,7 @@ def evaluate(
     catalog: Annotated[Path, typer.Option("--catalog", metavar="CATALOG.yaml", help="Where the samples come from.")],
     split: Annotated[str, typer.Option("--split", help="The held-out split.")] = "test",
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="The first N samples of the split.")] = None,
-    num_samples: Annotated[int, typer.Option("--num-samples", min=1, help="Sampled completions per sample.")] = 8,
+    num_samples: Annotated[int, typer.Option("--num-samples", min=1, help="Sampled completions per sample.")] = 4,
     store: Store = DEFAULT_STORE,
     as_json: AsJson = False,
 ) -> None:

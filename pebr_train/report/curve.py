@@ -74,7 +74,7 @@ def _domain(values: Sequence[float]) -> tuple[float, float]:
 def _hover_targets(points: Sequence[tuple[float, float]], x: Scale, unit: Callable[[float], str]) -> list[Markup]:
     """Invisible strips that name the value at a step when pointed at."""
     shown = points[:: -(-len(points) // MAX_HOVER_TARGETS)]
-    width = (WIDTH - LEFT - RIGHT) / len(shown)
+    width = min(40.0, (WIDTH - LEFT - RIGHT) / len(shown))
     return [
         element(
             "rect",

@@ -47,7 +47,8 @@ def forest(rows: Sequence[Row], *, label: str, whole_range: bool = False) -> Mar
     x = Scale(low, high, LEFT, WIDTH - RIGHT)
     height = TOP + ROW_HEIGHT * len(rows) + BOTTOM
     grid = [
-        line(x(tick), TOP, x(tick), height - BOTTOM, "grid") + text(percent_tick(tick), x(tick), height - 7, anchor="middle")
+        line(x(tick), TOP, x(tick), height - BOTTOM, "grid")
+        + text(percent_tick(tick), x(tick), height - 7, anchor="middle")
         for tick in ticks(low, high, 3 if whole_range else 4)
     ]
     spoken = "; ".join(

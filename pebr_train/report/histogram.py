@@ -39,7 +39,8 @@ def histogram(policies: Sequence[Counts], *, label: str) -> Markup:
     slot = (WIDTH - LEFT - RIGHT) / bins
     width = slot * 0.8 / len(policies)
     parts = [
-        line(LEFT, y(tick), WIDTH - RIGHT, y(tick), "grid") + text(percent_tick(tick), LEFT - 5, y(tick) + 3.5, anchor="end")
+        line(LEFT, y(tick), WIDTH - RIGHT, y(tick), "grid")
+        + text(percent_tick(tick), LEFT - 5, y(tick) + 3.5, anchor="end")
         for tick in ticks(0, high, 4)
     ]
     for index in range(bins):

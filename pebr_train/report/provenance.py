@@ -7,6 +7,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from pebr_data.types import Fingerprint
 from pebr_train.done import read_done
@@ -58,7 +59,11 @@ class Provenance:
 
 
 def provenance(
-    run: RunDir, stages: Sequence[str], probes: Mapping[str, Fingerprint], evaluations: Mapping[str, Evaluation]
+    run: RunDir,
+    recipe: Mapping[str, Any] | None,
+    stages: Sequence[str],
+    probes: Mapping[str, Fingerprint],
+    evaluations: Mapping[str, Evaluation],
 ) -> Provenance:
     """What was run, from the run's directory and the fingerprints behind the figures.
 
@@ -72,7 +77,6 @@ def provenance(
     settings = [policy.fingerprint.to_json() for policy in policies]
     keys = list(settings[0]) if settings else []
     differing = tuple(key for key in keys if len({str(one[key]) for one in settings}) > 1)
-    recipe = json.loads(run.recipe.read_text("utf-8")) if run.recipe.is_file() else None
     return Provenance(
         stages=tuple(_stage(run, name) for name in stages),
         policies=tuple(policies),

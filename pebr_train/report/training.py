@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
@@ -50,10 +51,11 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """One row of charts: a reward component, or their weighted sum."""
+    """One row of charts: a reward component, or their weighted sum; `weight` is None for the sum or when unknown."""
 
     name: str
     is_total: bool
+    weight: float | None
     mean: Markup
     zero_variance: Markup
     spread: str | None
@@ -78,7 +80,13 @@ def read_log(path: Path) -> Log:
     return Log(tuple(by_step[step] for step in sorted(by_step)))
 
 
-def stage_charts(name: str, log: Log) -> StageCharts:
+def reward_weights(recipe: Mapping[str, Any] | None) -> dict[str, dict[str, float]]:
+    """By stage and reward, the weights of a resolved recipe; nothing without one."""
+    stages = (recipe or {}).get("stages", ())
+    return {stage["name"]: {one["name"]: one["weight"] for one in stage.get("rewards", ())} for stage in stages}
+
+
+def stage_charts(name: str, log: Log, weights: Mapping[str, float]) -> StageCharts:
     """Charts of everything the log holds that the page shows."""
     rewards = log.rewards
     named = [("reward", True), *((name, False) for name in rewards)] if rewards else []
@@ -91,12 +99,12 @@ def stage_charts(name: str, log: Log) -> StageCharts:
         name=name,
         num_steps=len(log.records),
         window=window_of(len(log.records)),
-        components=tuple(_component(log, *which) for which in named),
+        components=tuple(_component(log, reward, is_total, weights.get(reward)) for reward, is_total in named),
         others=tuple(others),
     )
 
 
-def _component(log: Log, name: str, is_total: bool) -> Component:
+def _component(log: Log, name: str, is_total: bool, weight: float | None) -> Component:
     prefix = f"rewards/{name}/"
     mean, spread, zero_variance = (
         ("reward", "reward_std", "frac_reward_zero_std")
@@ -106,6 +114,7 @@ def _component(log: Log, name: str, is_total: bool) -> Component:
     return Component(
         name=name,
         is_total=is_total,
+        weight=None if is_total else weight,
         mean=curve(log.points(mean), label=f"mean of {name}"),
         zero_variance=curve(log.points(zero_variance), label=f"zero-variance share of {name}", share=True),
         spread=_first_and_last([value for _, value in log.points(spread)]),

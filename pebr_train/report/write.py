@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from pebr_train.report.histogram import histogram
 from pebr_train.report.provenance import provenance
 from pebr_train.report.results import TITLES, point_name, results
 from pebr_train.report.svg import number, percent
-from pebr_train.report.training import read_log, stage_charts
+from pebr_train.report.training import read_log, reward_weights, stage_charts
 from pebr_train.rundir import RunDir, write_whole
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def write_report(
     evaluations = {
         label: load_evaluation(path) for label in (BASE, *stages) if (path := run.evaluation(label)).is_file()
     }
+    recipe = json.loads(run.recipe.read_text("utf-8")) if run.recipe.is_file() else None
+    weights = reward_weights(recipe)
     shown = results(evaluations)
     group_size = config.probe.rollouts
     with Catalog.open(store, read_only=True) as catalog:
@@ -79,9 +82,9 @@ def write_report(
         histogram=histogram(counts, label="Pass rates"),
         bands=skill_bands(rates),
         incomplete=[(name, table.filter(table["band"] == "unprobed").height) for name, _, table in rates],
-        stages=[stage_charts(name, read_log(run.stage(name).metrics)) for name in stages],
+        stages=[stage_charts(name, read_log(run.stage(name).metrics), weights.get(name, {})) for name in stages],
         gallery=gallery(store, _ends(evaluations)),
-        provenance=provenance(run, stages, fingerprints, evaluations),
+        provenance=provenance(run, recipe, stages, fingerprints, evaluations),
     )
     write_whole(run.report, html)
     return run.report

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from pebr_data.errors import ConfigError, DataError
@@ -32,7 +31,6 @@ class StageRequest:
         model: The model to start from; for GRPO also the KL reference.
         manifest: The mixture.
         directory: Where the stage keeps what it makes.
-        cache: Where memory-mapped copies of shards lie.
         checkpoint: The whole checkpoint to go on from, if any.
         encoder: The dual encoder's model for `similarity`, if any.
         stop_requested: Asked after every step.
@@ -45,7 +43,6 @@ class StageRequest:
     model: ResolvedModel
     manifest: Manifest
     directory: StageDir
-    cache: Path
     checkpoint: Checkpoint | None = None
     encoder: ResolvedModel | None = None
     stop_requested: Callable[[], bool] = field(default=lambda: False)

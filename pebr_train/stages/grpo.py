@@ -30,6 +30,7 @@ def train_grpo(stage: GrpoStage, request: StageRequest) -> int:
 
     from pebr_train.callbacks import CheckpointCallback, MetricsCallback, StopCallback
     from pebr_train.stages.grpo_trainer import PebrGRPOTrainer
+    from pebr_train.stages.shared_images import share_images
 
     where = request.model.location
     processor = AutoProcessor.from_pretrained(where, revision=request.model.hub_revision, padding_side="left")
@@ -45,7 +46,7 @@ def train_grpo(stage: GrpoStage, request: StageRequest) -> int:
         processing_class=processor,
         reward_funcs=list(rewards),
         args=_config(stage, request),
-        train_dataset=grpo_dataset(request.manifest, request.cache),
+        train_dataset=grpo_dataset(request.manifest, request.directory.cache),
         callbacks=[
             MetricsCallback(request.directory.metrics, request.progress),
             CheckpointCallback(),
@@ -55,6 +56,9 @@ def train_grpo(stage: GrpoStage, request: StageRequest) -> int:
     trainer.reward_func_names = [reward.name for reward in rewards]
     trainer.rollout_log = RolloutLog(request.directory.rollouts)
     freeze(trainer.model, stage.freeze)
+    for model in (trainer.model, trainer.ref_model):
+        if model is not None:
+            share_images(model)
     return fit(trainer, request)
 
 

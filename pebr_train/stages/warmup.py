@@ -27,7 +27,7 @@ def train_sft(stage: SftStage, request: StageRequest) -> int:
     trainer = SFTTrainer(
         model=request.model.location,
         args=build_config(SFTConfig, request, arguments),
-        train_dataset=sft_dataset(request.manifest, request.cache),
+        train_dataset=sft_dataset(request.manifest, request.directory.cache),
         callbacks=[
             MetricsCallback(request.directory.metrics, request.progress),
             CheckpointCallback(),

@@ -122,9 +122,7 @@ def test_export_into_the_store_by_default_and_only_what_is_asked(
     assert load_manifest(directory).num_samples == 2
 
 
-def test_an_empty_mixture_is_left_out_of_an_export_with_a_note(
-    place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_empty_mixture_is_left_out_of_an_export_with_a_note(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sample_ids = fill(place / "store", {"train": 3})
     probe(place / "store", {sample_id: group(2) for sample_id in sample_ids})
     assert main(["select", "small.yaml"]) == 0
@@ -260,4 +258,3 @@ def test_selecting_and_exporting_never_import_torch(place: Path, probed: list[st
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], cwd=place, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-

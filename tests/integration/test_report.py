@@ -6,12 +6,11 @@ The store is real; the rollouts are written from the reference responses with se
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
 import shutil
 import subprocess
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -22,16 +21,17 @@ from pebr_data.catalog.store import Catalog
 from pebr_data.config import CatalogConfig, ProbeConfig, ShapesSourceConfig
 from pebr_data.grading import grade
 from pebr_data.types import Condition, Fingerprint, Generation, Rollout, RolloutKey, Sample
+from pebr_train.done import Done, FinalFile, write_done
 from pebr_train.evaluate import greedy_of, measure
-from pebr_train.evaluation import save_evaluation
+from pebr_train.evaluation import METRICS, load_evaluation, save_evaluation
 from pebr_train.report import write_report
-from pebr_train.rundir import RunDir
+from pebr_train.report.svg import percent
+from pebr_train.rundir import RunDir, StageDir
 
 STAGES = ("warmup", "perception", "reasoning")
 SKILLS = {"base": 0.38, "warmup": 0.45, "perception": 0.5, "reasoning": 0.66}
 """Share of answers that come out right, by model."""
-NUM_TRAIN, NUM_TEST = int(os.environ.get("PEBR_REPORT_TRAIN", "24")), int(os.environ.get("PEBR_REPORT_TEST", "32"))
-HOSTILE = "<script>alert(1)</script> & \"quotes\" ]]> </details>"
+HOSTILE = '<script>alert(1)</script> & "quotes" ]]> </details>'
 
 
 def policy(model: str) -> Fingerprint:
@@ -61,8 +61,8 @@ def roll(catalog: Catalog, fingerprint: Fingerprint, samples: list[Sample], coun
             rng = random.Random(key.seed)
             own = min(1.0, max(0.0, skill + (ease - 0.5)))
             text = answer(sample, own if fingerprint.temperature else float(own > 0.4), rng)
-            if sample is samples[0] and index == 0:
-                text = f"### Image Description: {HOSTILE}\n{text}"
+            if index == 0 and fingerprint.temperature:
+                text += f"\n### Note: {HOSTILE}"
             generation = Generation(text, len(text.split()), "stop", 40, 9)
             rollouts.append(Rollout(key, generation, grade(text, sample)))
     catalog.merge_rollouts(rollouts)
@@ -86,13 +86,39 @@ def write_metrics(path: Path, rewards: tuple[str, ...], steps: int) -> None:
     path.write_text("\n".join(lines) + '\n{"step": 3, "torn', "utf-8")
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, CatalogConfig, dict[str, str]]:
-    """(run directory, store, catalog, probes) after a whole run."""
-    root = tmp_path_factory.mktemp("report")
+def finish(directory: StageDir, stage: str, steps: int, probe_id: str) -> None:
+    directory.final.mkdir()
+    (directory.final / "model.safetensors").write_text("x")
+    done = Done(
+        stage=stage,
+        identity={},
+        identity_digest="",
+        optimizer_steps=steps,
+        num_samples=24,
+        mixture_id="ab" * 8,
+        probe_id=probe_id,
+        seconds=steps * 2.5,
+        files={"model.safetensors": FinalFile(num_bytes=1, sha256="0" * 64)},
+    )
+    write_done(directory, done)
+
+
+@dataclass(frozen=True)
+class World:
+    """A finished run: its directory, its store, its catalog and its probes."""
+
+    run: Path
+    store: Path
+    config: CatalogConfig
+    probes: dict[str, str]
+
+
+def make_world(root: Path, num_train: int, num_test: int) -> World:
     store, run = root / "store", RunDir(root / "quickstart")
-    source = ShapesSourceConfig(type="shapes", name="shapes", seed=3, splits={"train": NUM_TRAIN, "test": NUM_TEST})
-    config = CatalogConfig(name="shapes", sources=(source,), probe=ProbeConfig(template="question"), path=root / "c.yaml")
+    source = ShapesSourceConfig(type="shapes", name="shapes", seed=3, splits={"train": num_train, "test": num_test})
+    config = CatalogConfig(
+        name="shapes", sources=(source,), probe=ProbeConfig(template="question"), path=root / "shapes.yaml"
+    )
     build(config, store)
     probes = {label: policy(label).probe_id for label in ("base", "warmup")}
     with Catalog.open(store) as catalog:
@@ -104,13 +130,154 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Catalog
             roll(catalog, greedy_of(policy(label)), test, 1, skill)
             save_evaluation(measure(catalog, "shapes", "test", test, policy(label), 4), run.evaluation(label))
     write_metrics(run.stage("warmup").metrics, (), 40)
-    write_metrics(run.stage("perception").metrics, ("similarity", "keyword", "format", "length"), 60)
+    write_metrics(run.stage("perception").metrics, ("similarity", "keyword", "format", "length", "accuracy"), 60)
     write_metrics(run.stage("reasoning").metrics, ("accuracy", "format"), 80)
-    run.recipe.write_text(json.dumps({"name": "quickstart", "seed": 0, "model": "pebr-tiny"}), "utf-8")
-    return run.path, store, config, probes
+    rewards = [{"name": "accuracy", "weight": 0.0}, {"name": "keyword", "weight": 0.4}]
+    recipe = {
+        "name": "quickstart",
+        "seed": 0,
+        "stages": [{"name": "warmup"}, {"name": "perception", "rewards": rewards}],
+    }
+    run.recipe.write_text(json.dumps(recipe), "utf-8")
+    for steps, stage in zip((40, 60, 80), STAGES, strict=True):
+        finish(run.stage(stage), stage, steps, probes["base"])
+    return World(run.path, store, config, probes)
 
 
 @pytest.fixture(scope="module")
-def page(world: tuple[Path, Path, CatalogConfig, dict[str, str]]) -> Path:
-    run, store, config, probes = world
-    return write_report(run, store=store, config=config, probes=probes, stages=STAGES)
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("report"), 24, 32)
+
+
+@pytest.fixture(scope="module")
+def page(world: World) -> Path:
+    return write_report(world.run, store=world.store, config=world.config, probes=world.probes, stages=STAGES)
+
+
+class Page(HTMLParser):
+    """What a page refers to and holds."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.references: list[str] = []
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.references += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "action")]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def read(page: Path) -> Page:
+    return Page(page.read_text("utf-8"))
+
+
+def test_the_page_needs_no_network_and_runs_nothing(page: Path, read: Page) -> None:
+    assert all(reference.startswith(("data:", "#")) for reference in read.references)
+    assert "script" not in read.tags
+    assert "@import" not in page.read_text("utf-8") and "url(" not in page.read_text("utf-8")
+
+
+def test_links_within_the_page_lead_somewhere(read: Page) -> None:
+    assert {reference[1:] for reference in read.references if reference.startswith("#")} <= set(read.ids)
+
+
+def test_what_a_model_says_is_text_and_nothing_else(page: Path, read: Page) -> None:
+    assert HOSTILE in read.text
+    assert "<script>" not in page.read_text("utf-8")
+
+
+def test_every_evaluated_point_has_its_figures(world: World, read: Page) -> None:
+    for label in SKILLS:
+        found = load_evaluation(RunDir(world.run).evaluation(label))
+        for metric in METRICS:
+            estimate = found.estimate(metric)
+            assert estimate is not None
+            assert percent(estimate.mean, 1) in "\N{NO-BREAK SPACE}".join(read.words)
+    assert "after reasoning" in read.text
+
+
+def test_the_parts_are_there(read: Page) -> None:
+    assert set(read.ids) >= {"results", "difficulty", "training", "gallery", "provenance"}
+    for words in (
+        "weighted sum",
+        "similarity",
+        "groups with zero variance",
+        "Bands per skill",
+        "Gold:",
+        "logged, not rewarded",
+        "weight 0.4",
+        "2 min 30 s",
+    ):
+        assert words in read.text
+    assert read.tags.count("article") >= 4
+    assert sum(reference.startswith("data:image/") for reference in read.references) >= 4
+
+
+def test_a_run_that_has_only_begun_has_a_page_too(world: World, tmp_path: Path) -> None:
+    page = write_report(tmp_path / "run", store=world.store, config=world.config, probes={}, stages=STAGES)
+    read = Page(page.read_text("utf-8"))
+    assert "Nothing has been evaluated yet" in read.text
+    assert {"difficulty", "gallery"} & set(read.ids) == set()
+
+
+def test_evaluations_of_different_samples_are_shown_and_not_compared(world: World, tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    whole = [load_evaluation(RunDir(world.run).evaluation(label)) for label in ("base", "reasoning")]
+    save_evaluation(whole[0], run.evaluation("base"))
+    save_evaluation(replace(whole[1], results=whole[1].results[1:]), run.evaluation("reasoning"))
+    page = write_report(run.path, store=world.store, config=world.config, probes=world.probes, stages=STAGES)
+    read = Page(page.read_text("utf-8"))
+    assert "Not compared: base and reasoning" in read.text
+    assert "points" not in read.text.split("Before and after")[0]
+
+
+def test_writing_again_replaces_the_page_and_leaves_nothing_beside_it(world: World, page: Path) -> None:
+    write_report(world.run, store=world.store, config=world.config, probes=world.probes, stages=STAGES)
+    assert [path.name for path in page.parent.iterdir() if "report" in path.name] == ["report.html"]
+
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FRAME = """<!doctype html><body><iframe id=f width={width} height=4000 src="{page}"></iframe>
+<script>f.onload = () => {{ const d = f.contentDocument; document.title = JSON.stringify({{
+  across: d.documentElement.scrollWidth, charts: d.querySelectorAll('svg.chart').length,
+  empty: [...d.querySelectorAll('svg.chart')]
+    .filter(s => !s.closest('details') && s.getBoundingClientRect().height < 40).length,
+  broken: [...d.images].filter(i => !i.complete || !i.naturalWidth).length, images: d.images.length }}) }}</script>"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium on the PATH to render the page")
+@pytest.mark.parametrize("width", [360, 1200])
+def test_a_real_browser_renders_it_without_complaint(page: Path, tmp_path: Path, width: int) -> None:
+    assert CHROMIUM is not None
+    frame = tmp_path / "frame.html"
+    frame.write_text(FRAME.format(width=width, page=page.as_uri()), "utf-8")
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--enable-logging=stderr",
+        "--allow-file-access-from-files",
+    ]
+    options += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000", "--dump-dom"]
+    done = subprocess.run([CHROMIUM, *options, frame.as_uri()], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
+    title = re.search(r"<title>(.*?)</title>", done.stdout)
+    assert title is not None, done.stdout
+    measured = json.loads(title[1])
+    assert measured["across"] <= width, "the page scrolls sideways"
+    assert (measured["empty"], measured["broken"]) == (0, 0)
+    assert measured["charts"] >= 15 and measured["images"] >= 4

@@ -124,6 +124,13 @@ def test_an_unprobed_catalog_is_refused_with_the_command_to_probe_it(tmp_path: P
     assert "pebr-data probe" in (caught.value.help or "")
 
 
+def test_a_whole_split_can_be_taken_although_it_was_never_probed(store: Path, tmp_path: Path) -> None:
+    config = make_config(tmp_path, YAML + "  demonstrations: {policy: all, split: test}\n")
+    (demonstrations,) = select(config, store, names=["demonstrations"])
+    assert len(demonstrations.sample_ids) == 2
+    assert not demonstrations.drops
+
+
 def test_a_split_without_samples_names_those_that_have_some(store: Path, tmp_path: Path) -> None:
     config = make_config(tmp_path, YAML.replace("band: hard", "band: hard, split: tarin"))
     with pytest.raises(DataError, match=r"tarin.*test, train"):

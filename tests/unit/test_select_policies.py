@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pebr_data.select.policies import POLICIES, Pooled, choose_pebr, choose_random
+from pebr_data.select.policies import POLICIES, Pooled, choose_all, choose_pebr, choose_random
 from pebr_data.types import Band
 
 pools = st.lists(
@@ -73,3 +73,12 @@ def test_another_salt_gives_another_order() -> None:
 
     assert sorted(one.kept) == sorted(two.kept)
     assert one.kept != two.kept
+
+
+def test_all_takes_the_whole_split_probed_or_not() -> None:
+    pool = [Pooled(f"{band}{n}", band) for band in Band for n in range(3)]
+
+    choice = choose_all(pool, band=None, size=None, salt="s")
+
+    assert sorted(choice.kept) == sorted(sample.sample_id for sample in pool)
+    assert not choice.drops

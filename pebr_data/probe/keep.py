@@ -1,0 +1,119 @@
+"""Keeping rollouts: graded, spooled, acknowledged, merged into the catalog, counted."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pebr_data.catalog.store import Catalog
+from pebr_data.errors import BusyError
+from pebr_data.grading.grade import grade
+from pebr_data.probe.spool import SpoolWriter
+from pebr_data.types import Generation, Outcome, Rollout, RolloutKey, Sample
+
+SYNC_EVERY = 256
+"""Rollouts between two fsyncs of the spool."""
+
+MERGE_EVERY = 1024
+"""Rollouts to a transaction of the catalog."""
+
+MERGE_SECONDS = 15.0
+"""Time after which fewer are merged too, so that `stats` can follow a slow probe."""
+
+MAX_ERRORS = 5
+"""Different error messages that a result carries."""
+
+Progress = Callable[[int, int, str], None]
+"""Called with the rollouts kept, the rollouts wanted, and a word on how it goes."""
+
+
+@dataclass(slots=True)
+class Keeper:
+    """Grades what comes in, spools it, merges it, and counts.
+
+    Attributes:
+        store: The store with the catalog.
+        extractors: Where the policy's template puts the answer.
+        num_done: Wanted rollouts kept before.
+        num_wanted: All wanted rollouts.
+        progress: Called as rollouts are acknowledged.
+        num_generated: Rollouts kept here, failed ones included.
+        outcomes: Their grades.
+        errors: Different messages of failed ones, the first few.
+        unsynced: How many are not acknowledged yet.
+        unmerged: Those not in the catalog yet.
+        merged_at: When the catalog was last written.
+    """
+
+    store: Path
+    extractors: tuple[str, ...]
+    num_done: int
+    num_wanted: int
+    progress: Progress | None
+    num_generated: int = 0
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    errors: list[str] = field(default_factory=list)
+    unsynced: int = 0
+    unmerged: list[Rollout] = field(default_factory=list)
+    merged_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def all_failed(self) -> bool:
+        """Whether there are only failures so far."""
+        return 0 < self.num_generated == self.outcomes[Outcome.ERROR]
+
+    def keep(self, spool: SpoolWriter, key: RolloutKey, generation: Generation, sample: Sample) -> None:
+        """Grade a generation and put it into the spool; acknowledge and merge when it is time.
+
+        Raises:
+            StorageError: The disk refused.
+        """
+        verdict = grade(
+            generation.completion, sample, finish_reason=generation.finish_reason, extractors=self.extractors
+        )
+        rollout = Rollout(key, generation, verdict)
+        spool.append(rollout)
+        self.unmerged.append(rollout)
+        self.unsynced += 1
+        self.num_generated += 1
+        self.outcomes[verdict.outcome] += 1
+        if generation.error is not None and generation.error not in self.errors and len(self.errors) < MAX_ERRORS:
+            self.errors.append(generation.error)
+        if self.unsynced >= SYNC_EVERY:
+            self.acknowledge(spool)
+        if len(self.unmerged) >= MERGE_EVERY or time.monotonic() - self.merged_at > MERGE_SECONDS:
+            self.acknowledge(spool)
+            # Somebody reading for long is no reason to stop generating: the spool holds everything.
+            with suppress(BusyError):
+                self.merge(wait_seconds=2.0)
+
+    def acknowledge(self, spool: SpoolWriter) -> None:
+        """Put everything kept so far on disk, and say so.
+
+        Raises:
+            StorageError: The disk refused.
+        """
+        if self.unsynced:
+            spool.sync()
+            self.unsynced = 0
+        if self.progress is not None:
+            good = self.num_generated - self.outcomes[Outcome.ERROR]
+            share = f"{self.outcomes[Outcome.CORRECT] / good:.0%} correct" if good else ""
+            self.progress(self.num_done + good, self.num_wanted, share)
+
+    def merge(self, wait_seconds: float = 60.0) -> None:
+        """Move what is acknowledged into the catalog.
+
+        Raises:
+            BusyError: Another process held the catalog; the spool has everything.
+            StorageError: The disk refused.
+        """
+        self.merged_at = time.monotonic()
+        if self.unmerged:
+            with Catalog.open(self.store, wait_seconds=wait_seconds) as catalog:
+                catalog.merge_rollouts(self.unmerged)
+            self.unmerged = []

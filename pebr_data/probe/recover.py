@@ -1,0 +1,40 @@
+"""After a crash: what the spool has and the catalog lacks is merged, so nothing acknowledged is made twice."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from pathlib import Path
+
+from pebr_data.catalog.store import Catalog
+from pebr_data.probe.keep import MERGE_EVERY
+from pebr_data.probe.spool import read_spool
+
+
+def recover(store: Path, spool_directory: Path, kept: Set[tuple[str, int]], damaged: list[str]) -> set[tuple[str, int]]:
+    """Merges what an earlier run left in the spool; gives its (sample_id, index).
+
+    Args:
+        store: The store with the catalog.
+        spool_directory: The spool of one probe.
+        kept: What of that probe the catalog has.
+        damaged: Filled with the places where a record went bad.
+
+    Raises:
+        BusyError: Another process holds the catalog.
+        StorageError: The disk refused.
+    """
+    recovered: set[tuple[str, int]] = set()
+    for segment in read_spool(spool_directory):
+        damaged += [f"{segment.path}, byte {position}" for position in segment.damaged_at]
+        missing = [
+            rollout
+            for rollout in segment.rollouts
+            if rollout.generation.finish_reason != "error"
+            and (rollout.key.sample_id, rollout.key.index) not in kept
+            and (rollout.key.sample_id, rollout.key.index) not in recovered
+        ]
+        for start in range(0, len(missing), MERGE_EVERY):
+            with Catalog.open(store) as catalog:
+                catalog.merge_rollouts(missing[start : start + MERGE_EVERY])
+        recovered |= {(rollout.key.sample_id, rollout.key.index) for rollout in missing}
+    return recovered

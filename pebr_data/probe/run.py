@@ -1,0 +1,307 @@
+"""The probe: generate what is owed, grade it, spool it, merge it into the catalog.
+
+    result = probe(load_catalog_config(path), Path("store"), "pebr-tiny")
+
+Running it again does what is owed and nothing else. A rollout is safe once it is in the spool; the catalog is opened
+for moments only, so it can be read while a probe runs.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pebr_data.catalog.store import Catalog
+from pebr_data.config import CatalogConfig
+from pebr_data.engines.base import Engine, Sampling, open_engine, require_engine
+from pebr_data.errors import DataError, Interrupted, PebrError, UnavailableError, UsageError
+from pebr_data.images import ImageStore
+from pebr_data.models import ResolvedModel, resolve_model
+from pebr_data.probe.keep import Keeper, Progress
+from pebr_data.probe.lock import probe_lock
+from pebr_data.probe.plan import ProbePlan, make_plan, owed_keys
+from pebr_data.probe.recover import recover
+from pebr_data.probe.requests import OwedRequests
+from pebr_data.probe.spool import SpoolWriter, read_spool
+from pebr_data.probe.stop import stop_on_signals
+from pebr_data.prompts import open_template
+from pebr_data.types import Fingerprint, Outcome, Sample
+
+GIVE_UP_AFTER = 512
+"""Rollouts that all fail, and nothing but them, before the probe is given up."""
+
+Stop = Callable[[], object]
+"""Asked between batches; true ends the probe in good order. May return the signal that was received."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What a probe did.
+
+    Attributes:
+        probe_id: Names the fingerprint.
+        fingerprint: The policy.
+        num_samples: Samples it covers.
+        num_rollouts: Rollouts wanted of each.
+        num_kept: Wanted rollouts that were kept before.
+        num_recovered: Wanted rollouts that an earlier run had left in the spool.
+        num_generated: Rollouts made now, failed ones included.
+        outcomes: How the rollouts made now were graded. Those with `error` are owed again.
+        errors: Messages of failed rollouts, a few different ones.
+        damaged: Places in the spool where a record went bad; what they held is owed again unless it was merged.
+        seconds: Time that generating, grading and keeping took.
+    """
+
+    probe_id: str
+    fingerprint: Fingerprint
+    num_samples: int
+    num_rollouts: int
+    num_kept: int
+    num_recovered: int
+    num_generated: int
+    outcomes: Mapping[Outcome, int]
+    errors: tuple[str, ...]
+    damaged: tuple[str, ...]
+    seconds: float
+
+    @property
+    def num_owed(self) -> int:
+        """Wanted rollouts that are still not kept."""
+        kept = self.num_kept + self.num_recovered + self.num_generated - self.outcomes.get(Outcome.ERROR, 0)
+        return self.num_samples * self.num_rollouts - kept
+
+
+def fingerprint_of(config: CatalogConfig, model: ResolvedModel) -> Fingerprint:
+    """The policy that a catalog's probe settings make of a model.
+
+    Raises:
+        ConfigError: The prompt template or the engine does not exist.
+    """
+    settings = config.probe
+    return Fingerprint(
+        model=model.name,
+        revision=model.revision,
+        template=open_template(settings.template).name,
+        condition=settings.condition,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        max_completion_length=settings.max_completion_length,
+        max_pixels=settings.max_pixels,
+        engine=require_engine(settings.engine),
+    )
+
+
+def plan_probe(
+    config: CatalogConfig,
+    store: Path,
+    model: str,
+    *,
+    split: str | None = None,
+    limit: int | None = None,
+    num_rollouts: int | None = None,
+) -> ProbePlan:
+    """What `probe` with the same arguments would do; loads no model and changes nothing.
+
+    Raises:
+        BusyError: Another process holds the catalog.
+        ConfigError: The prompt template or the engine does not exist.
+        DataError: The catalog has not been built, or has no such samples.
+        UnavailableError: There is no such model.
+    """
+    fingerprint = fingerprint_of(config, resolve_model(model))
+    probe_id = fingerprint.probe_id
+    samples = _samples(config, store, split, limit)
+    with Catalog.open(store, read_only=True) as catalog:
+        kept = catalog.rollout_keys(probe_id)
+        some = [sample.sample_id for sample in samples if (sample.sample_id, 0) in kept][:64]
+        lengths = [r.generation.num_tokens for r in catalog.rollouts(probe_id, some)] if some else []
+    spooled = {
+        (rollout.key.sample_id, rollout.key.index)
+        for segment in read_spool(_directory(store, probe_id) / "spool")
+        for rollout in segment.rollouts
+        if rollout.generation.finish_reason != "error"
+    }
+    return make_plan(
+        fingerprint,
+        samples,
+        config.probe.rollouts if num_rollouts is None else num_rollouts,
+        kept | spooled,
+        sum(lengths) / len(lengths) if lengths else None,
+    )
+
+
+def probe(
+    config: CatalogConfig,
+    store: Path,
+    model: str,
+    *,
+    split: str | None = None,
+    limit: int | None = None,
+    num_rollouts: int | None = None,
+    engine: Engine | None = None,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+    resume: str | None = None,
+) -> ProbeResult:
+    """Probes a model on a catalog's samples, as far as that has not been done.
+
+    Args:
+        config: The catalog YAML; `config.probe` says how.
+        store: The store that the catalog was built into.
+        model: A name that `resolve_model` understands.
+        split: The split to probe, instead of the configured one.
+        limit: Only the first samples, this many.
+        num_rollouts: Completions of each sample, instead of the configured number.
+        engine: The engine with this very model loaded; by default it is loaded when something is owed.
+        progress: Called as rollouts are kept.
+        stop: Ends the probe in good order when it returns true. By default SIGINT and SIGTERM do.
+        resume: The command to name when interrupted.
+
+    Raises:
+        BusyError: Another run of this probe is under way, or another process holds the catalog.
+        ConfigError: The prompt template or the engine does not exist.
+        DataError: The catalog has not been built, or has no such samples.
+        Interrupted: It was stopped; everything generated so far is kept.
+        StorageError: The disk refused.
+        UnavailableError: There is no such model, it cannot be loaded, or all that it generates fails.
+        UsageError: `engine` is not the configured one.
+    """
+    resolved = resolve_model(model)
+    fingerprint = fingerprint_of(config, resolved)
+    if engine is not None and engine.name != fingerprint.engine:
+        raise UsageError(
+            f"the catalog is probed with the engine {fingerprint.engine!r}, not {engine.name!r}",
+            help=f"set `probe.engine: {engine.name}` in the catalog, which makes it another probe",
+        )
+    if resume is None:
+        resume = f"pebr-data probe {config.path} --model {model} --store {store}"
+    return run_probe(
+        store,
+        _samples(config, store, split, limit),
+        fingerprint,
+        lambda: engine if engine is not None else open_engine(fingerprint.engine, resolved),
+        num_rollouts=config.probe.rollouts if num_rollouts is None else num_rollouts,
+        progress=progress,
+        stop=stop,
+        resume=resume,
+    )
+
+
+def run_probe(
+    store: Path,
+    samples: Sequence[Sample],
+    fingerprint: Fingerprint,
+    load_engine: Callable[[], Engine],
+    *,
+    num_rollouts: int = 8,
+    progress: Progress | None = None,
+    stop: Stop | None = None,
+    resume: str = "the same command",
+) -> ProbeResult:
+    """Makes and keeps the owed rollouts of these samples under one policy; see `probe`.
+
+    Args:
+        store: The store; its catalog holds the samples.
+        samples: What to probe.
+        fingerprint: The policy that `load_engine` gives.
+        load_engine: Called once, when something is owed.
+        num_rollouts: Completions wanted of each sample.
+        progress: Called as rollouts are kept.
+        stop: Ends the probe in good order when it returns true. By default SIGINT and SIGTERM do.
+        resume: The command to name when interrupted.
+
+    Raises:
+        BusyError: Another run of this probe is under way, or another process holds the catalog.
+        Interrupted: It was stopped; everything generated so far is kept.
+        StorageError: The disk refused.
+        UnavailableError: All that was generated failed.
+    """
+    started = time.monotonic()
+    directory = _directory(store, fingerprint.probe_id)
+    with probe_lock(directory), nullcontext(stop) if stop is not None else stop_on_signals() as stop_requested:
+        with Catalog.open(store) as catalog:
+            probe_id = catalog.register_probe(fingerprint)
+            kept = catalog.rollout_keys(probe_id)
+        owed = owed_keys(probe_id, samples, num_rollouts, kept)
+        num_wanted = len(samples) * num_rollouts
+        num_kept = num_wanted - sum(map(len, owed.values()))
+        damaged: list[str] = []
+        if owed:
+            kept |= recover(store, directory / "spool", kept, damaged)
+            owed = owed_keys(probe_id, samples, num_rollouts, kept)
+        num_recovered = num_wanted - num_kept - sum(map(len, owed.values()))
+        extractors = open_template(fingerprint.template).extractors
+        keeper = Keeper(store, extractors, num_kept + num_recovered, num_wanted, progress)
+        if owed and not stop_requested():
+            requests = OwedRequests(samples, owed, fingerprint, ImageStore(store / "images"))
+            _generate(load_engine(), requests, fingerprint, keeper, directory / "spool", stop_requested)
+        result = ProbeResult(
+            probe_id=probe_id,
+            fingerprint=fingerprint,
+            num_samples=len(samples),
+            num_rollouts=num_rollouts,
+            num_kept=num_kept,
+            num_recovered=num_recovered,
+            num_generated=keeper.num_generated,
+            outcomes=dict(keeper.outcomes),
+            errors=tuple(keeper.errors),
+            damaged=tuple(damaged),
+            seconds=time.monotonic() - started,
+        )
+        if stop_requested() and result.num_owed:
+            received = stop_requested()
+            number = received if isinstance(received, signal.Signals) else signal.SIGINT
+            raise Interrupted(number, resume=resume)
+    if keeper.all_failed:
+        raise UnavailableError(
+            f"everything that was generated failed: {keeper.errors[0]}",
+            where=f"model {fingerprint.model}",
+            help="mend that, then run the command again; failed rollouts are owed",
+        )
+    return result
+
+
+def _generate(
+    engine: Engine, requests: OwedRequests, fingerprint: Fingerprint, keeper: Keeper, spool_directory: Path, stop: Stop
+) -> None:
+    sampling = Sampling(fingerprint.temperature, fingerprint.top_p, fingerprint.max_completion_length)
+    samples = {sample.sample_id: sample for sample in requests.samples}
+    if keeper.progress is not None:
+        keeper.progress(keeper.num_done, keeper.num_wanted, "")
+    with SpoolWriter(spool_directory) as spool:
+        try:
+            for key, generation in engine.generate(requests, sampling, stop=stop):
+                keeper.keep(spool, key, generation, samples[key.sample_id])
+                if keeper.num_generated >= GIVE_UP_AFTER and keeper.all_failed:
+                    break
+            for key, generation in requests.failed:
+                keeper.keep(spool, key, generation, samples[key.sample_id])
+        except BaseException:
+            keeper.acknowledge(spool)
+            with suppress(PebrError):
+                keeper.merge(wait_seconds=2.0)
+            raise
+        keeper.acknowledge(spool)
+        keeper.merge()
+
+
+def _samples(config: CatalogConfig, store: Path, split: str | None, limit: int | None) -> list[Sample]:
+    wanted = config.probe.split if split is None else split
+    with Catalog.open(store, read_only=True) as catalog:
+        samples = catalog.samples(config.name, wanted)
+    if not samples:
+        within = f"the split {wanted!r} of the catalog {config.name!r}" if wanted else f"the catalog {config.name!r}"
+        raise DataError(
+            f"there are no samples in {within}",
+            where=str(store),
+            help=f"name another split, or build it: pebr-data build {config.path} --store {store}",
+        )
+    return samples[:limit]
+
+
+def _directory(store: Path, probe_id: str) -> Path:
+    return store / "probes" / probe_id

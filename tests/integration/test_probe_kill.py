@@ -1,0 +1,114 @@
+"""A probe that is killed with SIGKILL, over and over, ends with exactly the rollouts of one that was not."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from pebr_data.catalog.store import Catalog
+from pebr_data.probe.spool import read_spool
+from tests.probed_store import fill, fingerprint
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# A scripted generation source: it makes batches of 24 rollouts from their seeds, a few milliseconds each.
+PROBE = """
+import sys, time
+from pathlib import Path
+from pebr_data.catalog.store import Catalog
+from pebr_data.probe import keep
+from pebr_data.probe.run import run_probe
+from pebr_data.types import Generation
+from tests.probed_store import fingerprint
+
+keep.SYNC_EVERY, keep.MERGE_EVERY = 16, 64
+
+class Scripted:
+    name = "transformers"
+    def generate(self, requests, sampling, *, stop=None):
+        for number, request in enumerate(requests):
+            for key in request.keys:
+                yield key, Generation(f"### The final answer is: {key.seed % 5}", 9, "stop", 30, 9)
+            if number % 3 == 2:
+                time.sleep(0.005)
+            if stop():
+                return
+
+store = Path(sys.argv[1])
+with Catalog.open(store, read_only=True) as catalog:
+    samples = catalog.samples("small")
+result = run_probe(store, samples, fingerprint(), Scripted, progress=lambda done, total, note: print(done, flush=True))
+print("finished", result.num_generated, flush=True)
+"""
+
+
+def start(store: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", PROBE, str(store)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_killed_probes_lose_nothing_acknowledged_and_make_nothing_twice(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    sample_ids = fill(store, {"train": 150})
+    generator = random.Random(0)
+    finished = False
+    acknowledged = 0
+    for _ in range(5):
+        process = start(store)
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        # The first count is what the run found; nothing acknowledged before may be missing from it.
+        if not first.startswith("finished"):
+            assert int(first) >= acknowledged, process.communicate()
+            time.sleep(generator.uniform(0.01, 0.12))
+        process.send_signal(signal.SIGKILL)
+        out, _ = process.communicate()
+        counts = [int(line) for line in (first + out).splitlines() if line.isdigit()]
+        acknowledged = max([acknowledged, *counts])
+        finished = finished or "finished" in out
+    assert acknowledged > 0
+
+    last = start(store)
+    _, err = last.communicate(timeout=60)
+    assert last.returncode == 0, err
+    with Catalog.open(store, read_only=True) as catalog:
+        rollouts = catalog.rollouts(fingerprint().probe_id)
+    assert [(one.key.sample_id, one.key.index) for one in rollouts] == [
+        (sample_id, index) for sample_id in sorted(sample_ids) for index in range(8)
+    ]
+    for one in rollouts:
+        assert one.generation.completion == f"### The final answer is: {one.key.seed % 5}"
+    spooled = [
+        one.key
+        for segment in read_spool(store / "probes" / fingerprint().probe_id / "spool")
+        for one in segment.rollouts
+    ]
+    assert len(spooled) == len(set(spooled)) == 1200
+    assert not finished or acknowledged == 1200
+
+
+def test_an_interrupted_probe_finishes_its_batch_and_says_how_to_go_on(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    fill(store, {"train": 150})
+    process = start(store)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    if "finished" not in out:
+        assert "finishing the batch in hand" in err
+        assert "Interrupted" in err
+    counts = [int(line) for line in out.splitlines() if line.isdigit()]
+    with Catalog.open(store, read_only=True) as catalog:
+        assert len(catalog.rollout_keys(fingerprint().probe_id)) == max(counts, default=0)

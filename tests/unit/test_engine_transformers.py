@@ -1,0 +1,163 @@
+"""The engine `transformers` on a small random Idefics3, through its real processor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pebr_data.engines import transformers as module
+from pebr_data.engines.base import ENGINES, Request, Sampling, open_engine
+from pebr_data.engines.transformers import TransformersEngine
+from pebr_data.errors import ConfigError, UnavailableError
+from pebr_data.models import resolve_model
+from pebr_data.prompts import messages
+from pebr_data.types import Condition, Generation, RolloutKey
+from tests.tiny_vlm import EOS, IMAGE_TOKENS, STOP, save_idefics3
+
+pytest.importorskip("torch")
+
+SAMPLING = Sampling(temperature=1.2, top_p=0.99, max_completion_length=24)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_idefics3(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def engine(directory: Path) -> TransformersEngine:
+    opened = open_engine("transformers", resolve_model(directory))
+    assert isinstance(opened, TransformersEngine)
+    return opened
+
+
+def picture(seed: int) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 256, (72, 72, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def request(number: int, num_keys: int = 4, *, shown: bool = True, words: int | None = None) -> Request:
+    question = " ".join(f"w{(number * 7 + word) % 40}" for word in range(words or 3 + number % 5))
+    condition = Condition.IMAGE if shown else Condition.BLIND
+    keys = tuple(RolloutKey("probe", f"sample{number}", index) for index in range(num_keys))
+    return Request(messages("question", question, 1, condition), (picture(number),) if shown else (), keys)
+
+
+def run(
+    engine: TransformersEngine, requests: Sequence[Request], sampling: Sampling = SAMPLING
+) -> dict[Any, Generation]:
+    done = list(engine.generate(requests, sampling))
+    assert len({key for key, _ in done}) == len(done)
+    return dict(done)
+
+
+def test_every_key_gets_a_generation_with_its_counts(engine: TransformersEngine) -> None:
+    requests = [request(number) for number in range(10)]
+    done = run(engine, requests)
+    assert set(done) == {key for asked in requests for key in asked.keys}
+    for asked in requests:
+        for key in asked.keys:
+            generation = done[key]
+            assert generation.error is None
+            assert generation.num_image_tokens == IMAGE_TOKENS
+            # words, image, its three markers, `User:`, the end of the turn, `Assistant:`
+            num_words = len(asked.prompt[0]["content"][1]["text"].split())
+            assert generation.num_prompt_tokens == num_words + IMAGE_TOKENS + 3 + 3
+            assert 1 <= generation.num_tokens <= SAMPLING.max_completion_length
+
+
+def test_a_completion_ends_with_any_of_the_end_tokens_or_by_length(engine: TransformersEngine) -> None:
+    assert engine.eos_token_ids == {EOS, STOP}
+    done = run(engine, [request(number, 16) for number in range(8)])
+    reasons = {generation.finish_reason for generation in done.values()}
+    assert reasons == {"stop", "length"}
+    for generation in done.values():
+        if generation.finish_reason == "length":
+            assert generation.num_tokens == SAMPLING.max_completion_length
+        assert "<" not in generation.completion.replace("<unk>", "")
+
+
+def test_a_key_gives_the_same_completion_in_any_company(engine: TransformersEngine) -> None:
+    requests = [request(number) for number in range(12)]
+    together = run(engine, requests)
+    for asked in (requests[0], requests[5]):
+        last = Request(asked.prompt, asked.images, asked.keys[-1:])
+        assert run(engine, [last]) == {last.keys[0]: together[last.keys[0]]}
+
+
+def test_keys_of_one_sample_give_different_completions(engine: TransformersEngine) -> None:
+    done = run(engine, [request(1, 16)])
+    assert len({generation.completion for generation in done.values()}) > 8
+
+
+def test_at_temperature_zero_all_keys_agree(engine: TransformersEngine) -> None:
+    done = run(engine, [request(1, 4)], Sampling(0, 1.0, 24))
+    assert len({generation.completion for generation in done.values()}) == 1
+
+
+def test_the_image_changes_the_answer_and_blind_prompts_have_none(engine: TransformersEngine) -> None:
+    greedy = Sampling(0, 1.0, 24)
+    seen, other = request(3, 1), request(3, 1)
+    other = Request(other.prompt, (picture(99),), (RolloutKey("probe", "other", 0),))
+    blind = Request(request(3, 1, shown=False).prompt, (), (RolloutKey("probe", "blind", 0),))
+    done = run(engine, [seen, other, blind], greedy)
+    assert done[seen.keys[0]].completion != done[other.keys[0]].completion
+    assert done[blind.keys[0]].num_image_tokens == 0
+
+
+def test_a_request_that_cannot_be_asked_fails_alone(engine: TransformersEngine) -> None:
+    good = [request(number) for number in range(6)]
+    bad = Request(good[0].prompt, (picture(1), picture(2)), (RolloutKey("probe", "bad", 0),))
+    done = run(engine, [*good[:3], bad, *good[3:]])
+    assert done[bad.keys[0]].finish_reason == "error"
+    assert done[bad.keys[0]].error
+    assert done[bad.keys[0]].completion == ""
+    assert all(done[key].finish_reason != "error" for asked in good for key in asked.keys)
+
+
+def test_images_that_leave_no_image_tokens_are_an_error(engine: TransformersEngine) -> None:
+    asked = request(2, 1)
+    without_part = Request(messages("question", "w1", 0), (), asked.keys)
+    assert run(engine, [without_part])[asked.keys[0]].num_image_tokens == 0
+    text_only = Request(without_part.prompt, asked.images, asked.keys)
+    assert run(engine, [text_only])[asked.keys[0]].finish_reason == "error"
+
+
+def test_when_memory_runs_out_the_batch_is_halved_for_good(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = TransformersEngine(resolve_model(directory), batch_size=32)
+    expected = run(engine, [request(number, 8, words=4) for number in range(8)])
+    sizes: list[int] = []
+    decode = module.decode
+
+    def limited(model: Any, inputs: Any, seeds: Sequence[Sequence[int]], *rest: Any) -> Any:
+        sizes.append(sum(map(len, seeds)))
+        if sizes[-1] > 12:
+            raise MemoryError
+        return decode(model, inputs, seeds, *rest)
+
+    monkeypatch.setattr(module, "decode", limited)
+    assert run(engine, [request(number, 8, words=4) for number in range(8)]) == expected
+    assert sizes == [32, 16, 8, 8, 16, 8, 8, 8, 8, 8, 8]
+
+
+def test_stop_is_asked_between_batches(directory: Path) -> None:
+    engine = TransformersEngine(resolve_model(directory), batch_size=8)
+    done = list(engine.generate((request(number, 8) for number in range(6)), SAMPLING, stop=lambda: True))
+    assert len(done) == 8
+
+
+def test_a_directory_without_a_usable_model_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "no-such-architecture"}')
+    with pytest.raises(UnavailableError, match="cannot be loaded"):
+        open_engine("transformers", resolve_model(tmp_path))
+
+
+def test_an_unknown_engine_is_a_configuration_error(directory: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown engine 'vlm'") as caught:
+        open_engine("vlm", resolve_model(directory))
+    assert all(name in str(caught.value.help) for name in ENGINES)
