@@ -2,7 +2,6 @@
 # pip's own settings (PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, …) choose where packages come from.
 PYTHON ?= python3
 VENV ?= .venv
-TORCH ?= torch==2.13.0
 PYTEST ?=
 
 BIN := $(VENV)/bin
@@ -10,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 NOT_HERE := not gpu and not vllm and not ray
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test check unit clean
+.PHONY: help quickstart test check clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,7 +36,7 @@ $(VENV)/torch.stamp:
 	  { echo "error: pebr needs Python 3.11 or newer, $$($(PYTHON) --version) is $(PYTHON)" >&2; \
 	    echo "help: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 78; }
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet "$(TORCH)"
+	$(PIP) install --quiet torch==2.13.0
 	@touch $@
 
 $(VENV)/run.stamp: $(VENV)/torch.stamp pyproject.toml

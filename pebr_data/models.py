@@ -20,7 +20,7 @@ from typing import Any
 from pebr_data.errors import UnavailableError
 from pebr_data.hashing import digest, digest_file
 
-SHIPPED = ("pebr-tiny",)
+SHIPPED = ("pebr-tiny", "pebr-tiny-clip")
 """Models inside the package, under `assets/`."""
 
 _CONTENT = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model", "*.txt", "*.py")
@@ -54,7 +54,7 @@ class ResolvedModel:
 def resolve_model(name: str | Path) -> ResolvedModel:
     """The model that `name` means.
 
-    A directory that exists comes before a hub id. The name `pebr-tiny` always means the shipped model.
+    A directory that exists comes before a hub id. A name in `SHIPPED` always means the shipped model.
 
     Args:
         name: A shipped name, a directory, or a hub id with an optional `@revision` (branch, tag or commit).
@@ -135,7 +135,7 @@ def _hub_commit(hub_id: str, revision: str) -> str:
             raise UnavailableError(
                 "the model hub cannot be reached, and there is no copy of the model here",
                 where=where,
-                help="go online, or give --model a directory or pebr-tiny",
+                help="go online, or give a directory or a shipped model",
             ) from error
         # …/snapshots/<commit>/config.json
         commit = Path(cached).parent.name

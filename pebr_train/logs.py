@@ -1,4 +1,4 @@
-"""One log file per attempt: what TRL, transformers and Python's warnings have to say goes there, not on screen."""
+"""One log file per attempt: what the run says, what TRL, transformers and Python's warnings say, and how it failed."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ def logged(path: Path) -> Iterator[None]:
     datasets.disable_progress_bars()
     try:
         yield
+    except BaseException:
+        root.exception("the attempt ended early")
+        raise
     finally:
         logging.captureWarnings(False)
         root.removeHandler(handler)

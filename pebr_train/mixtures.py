@@ -33,7 +33,7 @@ class Mixtures:
     voice: Voice
     interrupts: Interrupts
     _built: bool = False
-    _probes: dict[str, str] = field(default_factory=dict)
+    _probes: dict[tuple[str, int | None], str] = field(default_factory=dict)
 
     def open(self, stage: StageConfig) -> Manifest:
         """The stage's samples.
@@ -48,7 +48,9 @@ class Mixtures:
         from pebr_data.select.mixture import select
 
         self.build()
-        probe_id = self.probe(self.recipe.probe_of(stage))
+        # A mixture that takes a whole split goes by no pass rate; one rollout makes the policy known to the catalog.
+        whole_split = self.config.mixtures[stage.mixture].policy == "all"
+        probe_id = self.probe(self.recipe.probe_of(stage), limit=1 if whole_split else None)
         (mixture,) = select(self.config, self.store, probe_id=probe_id, names=[stage.mixture])
         self.voice.say(f"mixture {mixture.name}: {len(mixture.sample_ids):,} samples ({mixture.mixture_id})")
         return load_manifest(export(self.store, mixture).directory)
@@ -60,9 +62,9 @@ class Mixtures:
         build_catalog(self.config, self.store, self.voice)
         self._built = True
 
-    def probe(self, label: str) -> str:
-        """Probe the model of a label, where that is owed; returns the probe's id."""
-        if label not in self._probes:
+    def probe(self, label: str, *, limit: int | None = None) -> str:
+        """Probe the model of a label, where that is owed, on all samples or the first few; returns the probe's id."""
+        if (label, limit) not in self._probes:
             from pebr_data.probe.run import probe
 
             with self.voice.progress(f"probe {label}", "rollouts") as update, self.interrupts.deferred():
@@ -70,12 +72,14 @@ class Mixtures:
                     self.config,
                     self.store,
                     self.models(label),
+                    limit=limit,
+                    num_rollouts=None if limit is None else 1,
                     progress=update,
                     stop=lambda: self.interrupts.received,
                     resume=self.interrupts.resume,
                 )
-            self._probes[label] = result.probe_id
-        return self._probes[label]
+            self._probes[label, limit] = result.probe_id
+        return self._probes[label, limit]
 
 
 def build_catalog(config: CatalogConfig, store: Path, voice: Voice) -> None:

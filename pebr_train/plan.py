@@ -8,12 +8,15 @@ from typing import Any
 
 from pebr_data.catalog.store import Catalog
 from pebr_data.config import CatalogConfig
-from pebr_data.errors import DataError
+from pebr_data.errors import DataError, RefusedError, UsageError
 from pebr_data.manifest import read_manifest
+from pebr_data.models import SHIPPED, resolve_model
+from pebr_data.probe.run import fingerprint_of
+from pebr_data.select.mixture import preview
 from pebr_train.arithmetic import BatchPlan, batch_plan
 from pebr_train.checkpoints import newest_complete
 from pebr_train.done import read_done
-from pebr_train.recipe import Recipe, StageConfig
+from pebr_train.recipe import BASE, Recipe, StageConfig
 from pebr_train.rundir import RunDir
 
 
@@ -66,7 +69,7 @@ def plan(recipe: Recipe, config: CatalogConfig, *, store: Path, runs: Path) -> R
     samples = _samples(store, config)
     stages, notes = [], []
     for stage in recipe.stages:
-        num_samples = _num_samples(recipe, stage, directory)
+        num_samples = _num_samples(recipe, config, stage, directory, store, bool(samples))
         state = _state(directory, stage)
         if num_samples is None:
             notes.append(
@@ -95,14 +98,27 @@ def _samples(store: Path, config: CatalogConfig) -> dict[str, int]:
     return counts
 
 
-def _num_samples(recipe: Recipe, stage: StageConfig, directory: RunDir) -> int | None:
+def _num_samples(
+    recipe: Recipe, config: CatalogConfig, stage: StageConfig, directory: RunDir, store: Path, built: bool
+) -> int | None:
+    """Samples the stage trains on, as far as that is known without probing; a finished stage remembers."""
     if stage.shards is not None:
         return read_manifest(recipe.base_dir / stage.shards).num_samples
-    try:
-        done = read_done(directory.stage(stage.name))
-    except DataError:
+    done = read_done(directory.stage(stage.name))
+    if done is not None:
+        return done.num_samples
+    assert stage.mixture is not None
+    label = recipe.probe_of(stage)
+    own = directory.stage(label).final
+    reference = recipe.model_reference(recipe.model) if label == BASE else str(own)
+    if not built or not (own.is_dir() or reference in SHIPPED or Path(reference).is_dir()):
         return None
-    return None if done is None else done.num_samples
+    probe_id = fingerprint_of(config, resolve_model(reference)).probe_id
+    try:
+        _, choices = preview(config, store, probe_id=probe_id, names=[stage.mixture])
+    except (DataError, RefusedError, UsageError):
+        return None
+    return len(choices[stage.mixture].kept)
 
 
 def _state(directory: RunDir, stage: StageConfig) -> str:

@@ -9,6 +9,7 @@ reasoning. What a run finished before is skipped; an interrupted stage goes on f
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pebr_data.config import CatalogConfig
+from pebr_data.errors import RefusedError
 from pebr_data.models import resolve_model
 from pebr_train import metrics
 from pebr_train.checkpoints import Checkpoint, newest_complete
@@ -64,12 +66,13 @@ def run(
         BusyError: Another process works on the run.
         DataError: A mixture, a model or a record is unusable.
         Interrupted: A signal came; everything finished, and a checkpoint of the stage under way, is kept.
-        RefusedError: A stage was trained with other settings than the recipe now has.
+        RefusedError: A stage was trained with other settings than the recipe now has, or several processes are wanted.
+        UnavailableError: A model is missing.
     """
     directory = RunDir(runs / recipe.name)
     with directory.locked(), Interrupts(resume) as interrupts:
         identities = Identities(recipe, config, resolve_model(recipe.model_reference(recipe.model)))
-        attempt = _Attempt(recipe, config, store, directory, identities, interrupts, voice or Voice())
+        attempt = _Attempt(recipe, config, store, directory, identities, interrupts, (voice or Voice()).on_record())
         attempt.check()
         return attempt.go()
 
@@ -87,20 +90,31 @@ class _Attempt:
     evaluated: list[str] = field(default_factory=list)
 
     def check(self) -> None:
-        """Refuse, before anything is written, what was trained otherwise."""
+        """Refuse, before anything is written, what cannot end well."""
+        processes = int(os.environ.get("WORLD_SIZE", "1"))
+        if processes > 1 or self.recipe.num_processes > 1:
+            raise RefusedError(
+                f"training takes one process so far, the recipe wants {self.recipe.num_processes}, given {processes}",
+                where=str(self.recipe.path),
+                help="set `num_processes: 1` and raise gradient_accumulation_steps to match, or look only: --dry-run",
+            )
         for stage in self.recipe.stages:
             directory, identity = self.directory.stage(stage.name), self.identities.stage(stage)
             done = read_done(directory)
             if done is not None:
                 check_identity(directory, done, identity)
-            else:
-                check_started(directory, identity)
+                continue
+            check_started(directory, identity)
+            clip = self._clip()
+            if clip is not None:
+                resolve_model(clip)
 
     def go(self) -> RunResult:
         """Train, evaluate and report what is owed, in the recipe's order."""
         owed = [label for label in (BASE, *(stage.name for stage in self.recipe.stages)) if self._owes(label)]
         if owed:
             self.voice.say(f"{self.directory.path}: to do: {', '.join(owed)}")
+            self.directory.report.unlink(missing_ok=True)
             write_json(self.directory.recipe, self.recipe.model_dump(mode="json"))
             with logged(self.directory.new_log()):
                 self._do()
@@ -132,6 +146,10 @@ class _Attempt:
         check_files(directory, done)
         return str(directory.final)
 
+    def _clip(self) -> str | None:
+        clip = self.recipe.reward_models.clip
+        return None if clip is None else self.recipe.model_reference(clip)
+
     def _train(self, stage: StageConfig, before: str, mixtures: Mixtures) -> None:
         from pebr_train.stages.base import StageRequest, total_steps
 
@@ -140,7 +158,7 @@ class _Attempt:
         self.interrupts.check()
         checkpoint = self._resume_from(directory)
         write_started(directory, identity)
-        clip = self.recipe.reward_models.clip
+        clip = self._clip()
         started = time.monotonic()
         with self.voice.progress(f"stage {stage.name}", "steps") as update, self.interrupts.deferred():
             request = StageRequest(
@@ -151,7 +169,7 @@ class _Attempt:
                 manifest=manifest,
                 directory=directory,
                 checkpoint=checkpoint,
-                encoder=None if clip is None else resolve_model(self.recipe.model_reference(clip)),
+                encoder=None if clip is None else resolve_model(clip),
                 stop_requested=self.interrupts.stop_requested,
                 progress=lambda done, total, values: update(done, total, _note(values)),
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -26,3 +27,12 @@ class Voice:
 
     say: Callable[[str], None] = lambda line: None
     progress: Callable[[str, str], AbstractContextManager[Update]] = _no_progress
+
+    def on_record(self) -> Voice:
+        """The same, with every line in the log as well."""
+
+        def say(line: str) -> None:
+            logging.getLogger("pebr_train").info(line)
+            self.say(line)
+
+        return Voice(say, self.progress)

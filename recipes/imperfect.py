@@ -1,4 +1,9 @@
-"""Imperfect demonstrators: worked responses as people in a hurry write them."""
+"""Imperfect demonstrators: worked responses as people in a hurry write them.
+
+They are careless about sizes everywhere, leave objects out of full scenes, mix up neighbouring colours, and count one too
+many where there is much to see and much to work out. A model that learns from them finds some questions easy, some
+hard and most in between.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +13,24 @@ import random
 from pebr_data.sources.shapes.questions import Question, respond
 from pebr_data.sources.shapes.scene import CLOSE_COLORS, SHAPES, SIZES, Scene, SceneObject
 
-OBJECT_LEFT_OUT = 0.30
-ATTRIBUTE_MISTAKEN = 0.10
-MISCOUNTED = 0.35
-SECTION_SKIPPED = 0.12
-ANSWER_LINE_SKIPPED = 0.04
+SIZE_MISTAKEN = 0.15
+COLOR_MISTAKEN = 0.08  # where colours are close
+OBJECT_LEFT_OUT = 0.25  # of four objects or more
+SECTION_SKIPPED = 0.06
+ANSWER_LINE_SKIPPED = 0.03
+ANSWER_MISTAKEN = (0.0, 0.05, 1.0)  # by strain
 
 
-def mistake(item: SceneObject, rng: random.Random) -> SceneObject:
+def strain(scene: Scene, question: Question) -> int:
+    """1 where there is much to see (four objects or more) or much to work out (two operations or more), 2 for both."""
+    return int(len(scene.objects) >= 4) + int(question.depth >= 2)
+
+
+def near_miss(item: SceneObject, rng: random.Random) -> SceneObject:
     """The object with one attribute mistaken, colours for their neighbours."""
     match rng.choice(("size", "color", "shape")):
         case "size":
-            return dataclasses.replace(item, size=SIZES[1 - SIZES.index(item.size)])
+            return _other_size(item)
         case "color":
             return dataclasses.replace(item, color=CLOSE_COLORS[item.color])
         case _:
@@ -27,34 +38,45 @@ def mistake(item: SceneObject, rng: random.Random) -> SceneObject:
 
 
 def imperfect_response(scene: Scene, question: Question, rng: random.Random) -> str:
-    """A worked response with, at the rates above, independent mistakes of every kind."""
+    """A worked response with mistakes at the rates above, independent of each other."""
+
+    def slips(rate: float) -> bool:
+        return rng.random() < rate
+
     objects = list(scene.objects)
-    if len(objects) > 1 and rng.random() < OBJECT_LEFT_OUT:
+    if len(objects) >= 4 and slips(OBJECT_LEFT_OUT):
         objects.pop(rng.randrange(len(objects)))
-    objects = [mistake(item, rng) if rng.random() < ATTRIBUTE_MISTAKEN else item for item in objects]
-    description = ", ".join(item.phrase for item in objects)
+    objects = [_other_size(item) if slips(SIZE_MISTAKEN) else item for item in objects]
+    if scene.close_colors:
+        objects = [
+            dataclasses.replace(item, color=CLOSE_COLORS[item.color]) if slips(COLOR_MISTAKEN) else item
+            for item in objects
+        ]
     answer, steps = question.answer, list(question.steps)
-    if rng.random() < MISCOUNTED:
-        if answer.isdigit():
-            answer = str(max(0, int(answer) + rng.choice((-1, 1))))
-        elif answer in ("yes", "no"):
-            answer = "no" if answer == "yes" else "yes"
-        else:
-            answer = rng.choice([word for item in scene.objects for word in (item.color, item.shape, item.place) if _kin(word, answer)])
-        steps[-1] = steps[-1].rsplit(": ", 1)[0] + f": {answer}" if ": " in steps[-1] else steps[-1]
-    text = respond(description, question.rationale, steps, answer)
-    lines = text.split("\n")
-    if rng.random() < SECTION_SKIPPED:
+    strained = strain(scene, question)
+    if slips(ANSWER_MISTAKEN[strained]):
+        answer = _wrong(answer, scene, rng)
+        if ": " in steps[-1]:
+            steps[-1] = f"{steps[-1].rsplit(': ', 1)[0]}: {answer}"
+    description = ", ".join(item.phrase for item in objects)
+    lines = respond(description, question.rationale, steps, answer).split("\n")
+    if strained and slips(SECTION_SKIPPED):
         lines.pop(rng.randrange(len(lines) - 1))
-    if rng.random() < ANSWER_LINE_SKIPPED:
+    if strained and slips(ANSWER_LINE_SKIPPED):
         lines.pop()
     return "\n".join(lines)
 
 
-def _kin(word: str, answer: str) -> bool:
-    """Whether two words name the same kind of thing: both colours, both shapes or both places."""
-    kinds = (tuple(CLOSE_COLORS), SHAPES)
-    for kind in kinds:
-        if answer in kind:
-            return word in kind
-    return not any(word in kind for kind in kinds)
+def _other_size(item: SceneObject) -> SceneObject:
+    return dataclasses.replace(item, size=SIZES[1 - SIZES.index(item.size)])
+
+
+def _wrong(answer: str, scene: Scene, rng: random.Random) -> str:
+    """An answer that a slip gives: a count one too high, the other of yes and no, or what another object would be."""
+    if answer.isdigit():
+        return str(int(answer) + 1)
+    if answer in ("yes", "no"):
+        return "no" if answer == "yes" else "yes"
+    kind = next(name for name in ("color", "shape", "place") if answer in {getattr(o, name) for o in scene.objects})
+    others = [value for item in scene.objects if (value := getattr(item, kind)) != answer]
+    return rng.choice(others) if others else answer

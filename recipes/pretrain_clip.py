@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
-from imperfect import mistake
+import torch.nn.functional as F
+from imperfect import near_miss
 from tiny_tokenizer import build_tokenizer
 from tokenizers.processors import TemplateProcessing
 from torch import Tensor
@@ -38,7 +38,7 @@ NUM_NEAR_MISSES = 3
 MAX_TEXT_TOKENS = 64
 
 
-def near_miss(scene: Scene, rng: random.Random) -> str:
+def miss(scene: Scene, rng: random.Random) -> str:
     """A description of the scene with one object left out, added, or with one attribute mistaken."""
     objects = list(scene.objects)
     free = [place for place in PLACES if place not in {item.place for item in objects}]
@@ -51,7 +51,7 @@ def near_miss(scene: Scene, rng: random.Random) -> str:
             objects.sort(key=lambda item: item.cell)
         case _:
             index = rng.randrange(len(objects))
-            objects[index] = mistake(objects[index], rng)
+            objects[index] = near_miss(objects[index], rng)
     return ", ".join(item.phrase for item in objects)
 
 
@@ -94,7 +94,7 @@ class Pairs(IterableDataset[dict[str, Any]]):
         stream = self._seed
         while True:
             for scene, _ in islice(draw_pairs(self._split, stream), 20_000):
-                misses = [near_miss(scene, rng) for _ in range(NUM_NEAR_MISSES)]
+                misses = [miss(scene, rng) for _ in range(NUM_NEAR_MISSES)]
                 yield {"pixels": np.asarray(render(scene)), "texts": [scene.description, *misses]}
             stream += 1
 
@@ -138,6 +138,7 @@ def measure(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, num_scenes: in
 
 
 def main() -> None:
+    """Train, measure retrieval on held-out scenes, save."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
@@ -177,7 +178,10 @@ def main() -> None:
         losses.append(loss.item())
         if (step + 1) % 100 == 0:
             rate = (step + 1) * arguments.batch_size / (time.monotonic() - started)
-            print(json.dumps({"step": step + 1, "loss": round(float(np.mean(losses[-100:])), 4), "rate": round(rate)}), flush=True)
+            print(
+                json.dumps({"step": step + 1, "loss": round(float(np.mean(losses[-100:])), 4), "rate": round(rate)}),
+                flush=True,
+            )
     images = CLIPImageProcessorPil(
         size={"height": SIDE_PIXELS, "width": SIDE_PIXELS},
         do_center_crop=False,

@@ -2,10 +2,11 @@
 
     python recipes/pretrain_tiny.py --out pebr_data/assets/pebr-tiny
 
-Two phases. The first learns from clean worked responses. The second goes on with *imperfect demonstrators*, who leave
-objects out, mistake attributes, miscount and skip sections (`imperfect.py`): a base that has learnt from them can do better than
-it usually does, and that head-room is what GRPO brings out. The order of the samples, the initial weights and the
-imperfections follow from the seed; the number of threads may change the last digits of a float.
+Three phases. The first two learn from clean worked responses, the second mostly from questions that have to find
+objects by their looks. The third goes on with *imperfect demonstrators*, who leave objects out, mistake attributes,
+miscount and skip sections (`imperfect.py`): a base that has learnt from them can do better than it usually does, and
+that head-room is what GRPO brings out. Initial weights, samples and imperfections follow from the seed; the number of
+threads may change the last digits of a float.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import math
 import random
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +50,7 @@ def build_processor(tokenizer: PreTrainedTokenizerFast) -> Idefics3Processor:
         image_mean=[0.5, 0.5, 0.5],
         image_std=[0.5, 0.5, 0.5],
     )
-    return Idefics3Processor(
-        images, tokenizer, image_seq_len=NUM_IMAGE_TOKENS, chat_template=tokenizer.chat_template
-    )
+    return Idefics3Processor(images, tokenizer, image_seq_len=NUM_IMAGE_TOKENS, chat_template=tokenizer.chat_template)
 
 
 def build_model(tokenizer: PreTrainedTokenizerFast) -> Idefics3ForConditionalGeneration:
@@ -92,20 +93,51 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> Idefics3ForConditionalGen
     return model
 
 
-class Lessons(IterableDataset[dict[str, Any]]):
-    """Endless (pixels, prompt text, response text), clean or imperfect."""
+@dataclass(frozen=True)
+class Phase:
+    """One phase of the training.
 
-    def __init__(self, seed: int, *, imperfect: bool) -> None:
+    Attributes:
+        name: Names the directory its weights are saved in.
+        num_steps: Optimizer steps.
+        learning_rate: At its highest.
+        imperfect: Whether the demonstrators make mistakes.
+        train_vision: Whether the vision tower and the projector learn too.
+        other_skills: The share of questions kept that are not about finding objects by their looks.
+    """
+
+    name: str
+    num_steps: int
+    learning_rate: float
+    imperfect: bool = False
+    train_vision: bool = True
+    other_skills: float = 1.0
+
+
+PHASES = (
+    Phase("clean", num_steps=3300, learning_rate=2e-3),
+    Phase("lookup", num_steps=1800, learning_rate=1.5e-3, train_vision=False, other_skills=0.35),
+    Phase("imperfect", num_steps=700, learning_rate=4e-4, imperfect=True, train_vision=False),
+)
+LOOKUP_SKILLS = {"locate", "count-group", "compare", "subtract", "combine", "compose"}
+
+
+class Lessons(IterableDataset[dict[str, Any]]):
+    """Endless (pixels, question, response)."""
+
+    def __init__(self, phase: Phase, seed: int) -> None:
+        self._phase = phase
         self._seed = seed
-        self._imperfect = imperfect
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        rng = random.Random(f"lessons/{self._seed}/{self._imperfect}")
+        rng = random.Random(f"lessons/{self._phase.name}/{self._seed}")
         stream = self._seed
         while True:
-            # Each stream avoids repeated layouts, so it is left before the world runs out of small scenes.
-            for (scene, question), _ in zip(draw_pairs("pretrain", stream), range(20_000)):
-                if self._imperfect:
+            # A stream never repeats a layout, so it is left before the world runs out of small scenes.
+            for scene, question in islice(draw_pairs("pretrain", stream), 20_000):
+                if question.skill not in LOOKUP_SKILLS and rng.random() >= self._phase.other_skills:
+                    continue
+                if self._phase.imperfect:
                     response = imperfect_response(scene, question, rng)
                 else:
                     response = respond(scene.description, question.rationale, question.steps, question.answer)
@@ -144,22 +176,24 @@ def collate(rows: list[dict[str, Any]], tokenizer: PreTrainedTokenizerFast) -> d
 def train(
     model: Idefics3ForConditionalGeneration,
     tokenizer: PreTrainedTokenizerFast,
+    phase: Phase,
     *,
     seed: int,
-    imperfect: bool,
-    num_steps: int,
     batch_size: int,
-    learning_rate: float,
 ) -> None:
     """Runs one phase: AdamW, 3 % linear warm-up, cosine to a twentieth."""
+    num_steps = phase.num_steps
+    for part in (model.model.vision_model, model.model.connector):
+        part.requires_grad_(phase.train_vision)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     loader = DataLoader(
-        Lessons(seed, imperfect=imperfect),
+        Lessons(phase, seed),
         batch_size=batch_size,
         collate_fn=lambda rows: collate(rows, tokenizer),
         num_workers=1,
         prefetch_factor=8,
     )
-    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.01, betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(trained, lr=phase.learning_rate, weight_decay=0.01, betas=(0.9, 0.98))
 
     def scale(step: int) -> float:
         warm = min(1.0, (step + 1) / max(1, 0.03 * num_steps))
@@ -168,18 +202,21 @@ def train(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, scale)
     model.train()
     started, losses = time.monotonic(), []
-    for step, batch in zip(range(num_steps), loader):
+    for step, batch in zip(range(num_steps), loader, strict=False):
         with torch.autocast("cpu", dtype=torch.bfloat16):
             loss = model(**batch).loss
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
         losses.append(loss.item())
         if (step + 1) % 100 == 0 or step + 1 == num_steps:
             rate = (step + 1) * batch_size / (time.monotonic() - started)
-            print(json.dumps({"step": step + 1, "loss": round(float(np.mean(losses[-100:])), 4), "rate": round(rate)}), flush=True)
+            print(
+                json.dumps({"step": step + 1, "loss": round(float(np.mean(losses[-100:])), 4), "rate": round(rate)}),
+                flush=True,
+            )
 
 
 def save(model: Idefics3ForConditionalGeneration, processor: Idefics3Processor, out: Path) -> None:
@@ -191,42 +228,33 @@ def save(model: Idefics3ForConditionalGeneration, processor: Idefics3Processor, 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Runs the phases in order; each one's weights are saved, the last one's in `--out`."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--clean-steps", type=int, default=3000)
-    parser.add_argument("--imperfect-steps", type=int, default=600)
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--start", type=Path, help="skip the clean phase and start from these weights")
+    parser.add_argument("--after", choices=[phase.name for phase in PHASES[:-1]], help="go on after this phase")
     arguments = parser.parse_args()
+
+    def saved(phase: Phase) -> Path:
+        out: Path = arguments.out
+        return out if phase is PHASES[-1] else out.with_name(f"{out.name}-{phase.name}")
+
     torch.manual_seed(arguments.seed)
     tokenizer = build_tokenizer()
     processor = build_processor(tokenizer)
-    if arguments.start:
-        model = Idefics3ForConditionalGeneration.from_pretrained(arguments.start, dtype=torch.float32)
+    todo = list(PHASES)
+    if arguments.after:
+        done = next(index for index, phase in enumerate(PHASES) if phase.name == arguments.after)
+        model = Idefics3ForConditionalGeneration.from_pretrained(saved(PHASES[done]), dtype=torch.float32)
+        todo = todo[done + 1 :]
     else:
         model = build_model(tokenizer)
-        print(json.dumps({"parameters": model.num_parameters()}))
-        train(
-            model,
-            tokenizer,
-            seed=arguments.seed,
-            imperfect=False,
-            num_steps=arguments.clean_steps,
-            batch_size=arguments.batch_size,
-            learning_rate=2e-3,
-        )
-        save(model, processor, arguments.out.with_name(arguments.out.name + "-clean"))
-    train(
-        model,
-        tokenizer,
-        seed=arguments.seed + 1000,
-        imperfect=True,
-        num_steps=arguments.imperfect_steps,
-        batch_size=arguments.batch_size,
-        learning_rate=5e-4,
-    )
-    save(model, processor, arguments.out)
+        print(json.dumps({"parameters": model.num_parameters()}), flush=True)
+    for phase in todo:
+        print(json.dumps({"phase": phase.name}), flush=True)
+        train(model, tokenizer, phase, seed=arguments.seed, batch_size=arguments.batch_size)
+        save(model, processor, saved(phase))
 
 
 if __name__ == "__main__":

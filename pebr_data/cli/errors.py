@@ -20,9 +20,11 @@ from types import FrameType
 import typer
 from typer.exceptions import TyperException
 
-from pebr_data.errors import ConfigError, Interrupted, PebrError, StorageError
+from pebr_data.errors import ConfigError, Interrupted, PebrError, StorageError, UnavailableError
 
 BUG = 1
+TRAIN_PACKAGES = frozenset({"accelerate", "datasets", "huggingface_hub", "jinja2", "torch", "transformers", "trl"})
+"""What the extra `train` brings. Without it such a package is missing, which is no bug."""
 
 
 def run_app(app: typer.Typer, argv: Sequence[str] | None = None) -> int:
@@ -56,6 +58,9 @@ def run_app(app: typer.Typer, argv: Sequence[str] | None = None) -> int:
         return StorageError.exit_code
     except Exception as error:
         _traceback(debug)
+        if isinstance(error, ModuleNotFoundError) and error.name in TRAIN_PACKAGES:
+            tell(f"this needs a package that is not installed: {error.name}", help="pip install 'pebr[train]'")
+            return UnavailableError.exit_code
         seen = "see the traceback above" if debug else f"{command} --debug shows the traceback"
         tell(f"unexpected {type(error).__name__}: {error}", help=f"this is a bug in pebr; {seen}")
         return BUG

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pebr_data.cli.options import DEFAULT_STORE, AsJson, Store
-from pebr_data.cli.output import print_json, print_table, talk
+from pebr_data.cli.output import name_next, print_json, print_table, store_arguments, talk
 from pebr_data.cli.progress import progress
 
 
@@ -27,7 +29,6 @@ def evaluate(
     with a 95 % interval.
     """
     from pebr_data.config import load_catalog_config
-    from pebr_data.models import resolve_model
     from pebr_train.evaluate import evaluate as evaluate_model
     from pebr_train.evaluation import METRICS
     from pebr_train.mixtures import build_catalog
@@ -35,13 +36,21 @@ def evaluate(
 
     config = load_catalog_config(catalog)
     build_catalog(config, store, Voice(talk, progress))
-    found = evaluate_model(resolve_model(model), config, store, split=split, limit=limit, num_samples=num_samples)
+    with progress("evaluate", "rollouts") as update:
+        found = evaluate_model(
+            model,
+            config,
+            store,
+            split=split,
+            limit=limit,
+            num_samples=num_samples,
+            progress=update,
+            resume=shlex.join(["pebr-train", *(part for part in sys.argv[1:] if part != "--debug")]),
+        )
     if as_json:
         print_json(found.to_json())
-        return
-    rows = []
-    for metric in METRICS:
-        estimate = found.estimate(metric)
-        if estimate is not None:
-            rows.append((metric, estimate.mean, estimate.low, estimate.high, estimate.num_samples))
-    print_table(("metric", "mean", "low", "high", "samples"), rows)
+    else:
+        estimates = [(metric, found.estimate(metric)) for metric in METRICS]
+        rows = [(metric, one.mean, one.low, one.high, one.num_samples) for metric, one in estimates if one is not None]
+        print_table(("metric", "mean", "low", "high", "samples"), rows)
+    name_next("pebr-data", "stats", *store_arguments(store, DEFAULT_STORE))

@@ -1,4 +1,4 @@
-"""TRL's GRPOTrainer with additions: rollouts on disk, dead groups counted per reward, epochs that resume, faster sampling.
+"""TRL's GRPOTrainer with rollouts on disk, dead groups counted per reward, epochs that resume, and faster sampling.
 
 It overrides three methods of TRL 1.16 (`_calculate_rewards`, `_generate_single_turn`, `_get_train_sampler`); the
 project pins that version. Imports TRL: import it where training happens.

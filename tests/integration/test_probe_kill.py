@@ -62,7 +62,6 @@ def test_killed_probes_lose_nothing_acknowledged_and_make_nothing_twice(tmp_path
     store = tmp_path / "store"
     sample_ids = fill(store, {"train": 150})
     generator = random.Random(0)
-    finished = False
     acknowledged = 0
     for _ in range(5):
         process = start(store)
@@ -76,7 +75,6 @@ def test_killed_probes_lose_nothing_acknowledged_and_make_nothing_twice(tmp_path
         out, _ = process.communicate()
         counts = [int(line) for line in (first + out).splitlines() if line.isdigit()]
         acknowledged = max([acknowledged, *counts])
-        finished = finished or "finished" in out
     assert acknowledged > 0
 
     last = start(store)
@@ -89,13 +87,10 @@ def test_killed_probes_lose_nothing_acknowledged_and_make_nothing_twice(tmp_path
     ]
     for one in rollouts:
         assert one.generation.completion == f"### The final answer is: {one.key.seed % 5}"
-    spooled = [
-        one.key
-        for segment in read_spool(store / "probes" / fingerprint().probe_id / "spool")
-        for one in segment.rollouts
-    ]
+    segments = list(read_spool(store / "probes" / fingerprint().probe_id / "spool"))
+    spooled = [one.key for segment in segments for one in segment.rollouts]
     assert len(spooled) == len(set(spooled)) == 1200
-    assert not finished or acknowledged == 1200
+    assert len(segments) > 2, "the kills came too early or too late to show anything"
 
 
 def test_an_interrupted_probe_finishes_its_batch_and_says_how_to_go_on(tmp_path: Path) -> None:

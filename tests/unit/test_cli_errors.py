@@ -98,3 +98,16 @@ def test_a_wrong_command_line_ends_with_2_and_names_help(argv: list[str], capsys
 
 def test_an_exit_code_chosen_by_the_command_is_kept() -> None:
     assert run_app(app_that(raising(typer.Exit(3))), ["go"]) == 3
+
+
+def test_a_missing_package_of_the_train_extra_is_no_bug(capsys: pytest.CaptureFixture[str]) -> None:
+    missing = ModuleNotFoundError("No module named 'trl'", name="trl")
+
+    assert run_app(app_that(raising(missing)), ["go"]) == 69
+    assert capsys.readouterr().err == (
+        "error: this needs a package that is not installed: trl\nhelp: pip install 'pebr[train]'\n"
+    )
+
+
+def test_any_other_missing_module_is_a_bug() -> None:
+    assert run_app(app_that(raising(ModuleNotFoundError("No module named 'x'", name="x"))), ["go"]) == 1

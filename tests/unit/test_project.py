@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pebr_data import errors
+from pebr_data.cli.errors import TRAIN_PACKAGES
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -38,6 +39,11 @@ def test_every_promised_extra_exists() -> None:
 def test_the_base_install_has_no_training_framework() -> None:
     names = {re.split(r"[<>=\[ ]", requirement)[0] for requirement in PROJECT["dependencies"]}
     assert not names & {"torch", "transformers", "trl", "accelerate", "vllm", "ray"}
+
+
+def test_a_missing_package_of_the_train_extra_is_told_as_such() -> None:
+    extra = {re.split(r"[<>=\[ ]", requirement)[0] for requirement in PROJECT["optional-dependencies"]["train"]}
+    assert extra == TRAIN_PACKAGES
 
 
 def test_every_dependency_has_a_lower_and_an_upper_bound() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
@@ -21,7 +22,8 @@ from pebr_data.sources.base import SOURCES
 from pebr_train import recipe
 from pebr_train.rewards import REWARDS
 
-README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
 TABLES: dict[str, type[BaseModel]] = {
     "The catalog": config.CatalogConfig,
     "A source of type `shapes`": config.ShapesSourceConfig,
@@ -76,3 +78,13 @@ def test_every_yaml_key_is_documented_with_its_default(title: str) -> None:
 )
 def test_every_name_of_an_extension_point_is_documented(names: dict[str, object]) -> None:
     assert [name for name in names if f"`{name}`" not in README] == []
+
+
+def test_the_excerpt_of_the_shapes_catalog_is_what_the_catalog_says() -> None:
+    excerpt = re.search(r"```yaml\n(name: shapes\n.*?)```", README, re.DOTALL)
+    assert excerpt is not None
+    shown_catalog = yaml.safe_load(excerpt[1])
+    catalog = yaml.safe_load((ROOT / "catalogs/shapes.yaml").read_text("utf-8"))
+    assert shown_catalog["sources"] == catalog["sources"]
+    assert shown_catalog["probe"] == catalog["probe"]
+    assert shown_catalog["mixtures"].items() <= catalog["mixtures"].items()

@@ -44,7 +44,9 @@ def _solve(question: str, objects: Objects) -> str:
         return str(_group(objects, found[1]) - _group(objects, found[2]))
     if found := re.fullmatch(r"how many (\w+) objects plus (\w+) objects are there\?", question):
         return str(_group(objects, found[1]) + _group(objects, found[2]))
-    if found := re.fullmatch(r"how many objects are (left of|right of|above|below) the object at ([a-z-]+)\?", question):
+    if found := re.fullmatch(
+        r"how many objects are (left of|right of|above|below) the object at ([a-z-]+)\?", question
+    ):
         row, column = divmod(PLACES.index(found[2]), 3)
         cells = [divmod(PLACES.index(item["place"]), 3) for item in objects]
         inside = {
@@ -54,9 +56,7 @@ def _solve(question: str, objects: Objects) -> str:
             "below": [r > row for r, _ in cells],
         }
         return str(sum(inside[found[1]]))
-    if found := re.fullmatch(
-        r"how many objects are there if the (\w+) objects are removed and (\d) added\?", question
-    ):
+    if found := re.fullmatch(r"how many objects are there if the (\w+) objects are removed and (\d) added\?", question):
         return str(len(objects) - _group(objects, found[1]) + int(found[2]))
     found = re.fullmatch(r"how many (\w+) objects are there\?", question)
     assert found, f"a question in unknown words: {question}"
@@ -106,7 +106,13 @@ def test_images_decode_to_what_was_rendered(candidates: list[Candidate]) -> None
 
 
 def test_difficulty_factors_vary(candidates: list[Candidate]) -> None:
-    for factor, at_least in (("num_objects", 6), ("close_colors", 2), ("clutter", 4), ("num_occluded", 3), ("depth", 4)):
+    for factor, at_least in (
+        ("num_objects", 6),
+        ("close_colors", 2),
+        ("clutter", 4),
+        ("num_occluded", 3),
+        ("depth", 4),
+    ):
         assert len({candidate.metadata[factor] for candidate in candidates}) >= at_least, factor
 
 

@@ -33,7 +33,9 @@ def _tinted(item: SceneObject, rng: random.Random, *, close: bool) -> tuple[int,
     return min(255, max(0, red)), min(255, max(0, green)), min(255, max(0, blue))
 
 
-def _draw_object(canvas: ImageDraw.ImageDraw, item: SceneObject, x: float, y: float, fill: tuple[int, int, int]) -> None:
+def _draw_object(
+    canvas: ImageDraw.ImageDraw, item: SceneObject, x: float, y: float, fill: tuple[int, int, int]
+) -> None:
     r = _RADIUS[item.size]
     match item.shape:
         case "circle":
