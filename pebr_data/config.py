@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from pebr_data.prompts import TEMPLATES
 from pebr_data.strict_yaml import FileModel, StrictModel, load_yaml, nearest
 from pebr_data.types import Band, Condition
 from pebr_data.yaml_document import Location
@@ -28,6 +29,9 @@ __all__ = [
     "load_catalog_config",
     "load_yaml",
 ]
+
+EngineName = Literal["transformers"]
+"""The names in `pebr_data.engines.base.ENGINES`, which lies in a layer above."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 
@@ -114,7 +118,7 @@ class ProbeConfig(StrictModel):
     max_completion_length: int = Field(default=2048, ge=1)
     max_pixels: int = Field(default=802_816, ge=28 * 28)
     rollouts: int = Field(default=8, ge=1)
-    engine: str = "transformers"
+    engine: EngineName = "transformers"
     split: str | None = "train"
 
 
@@ -174,13 +178,18 @@ def _check_names(config: CatalogConfig) -> Iterator[tuple[Location, str]]:
         if source.name in seen:
             yield ("sources", position, "name"), f"another source is called `{source.name}` already"
         seen.add(source.name)
+    if config.probe.template not in TEMPLATES:
+        yield ("probe", "template"), _no_such("prompt template", config.probe.template, TEMPLATES)
     for name, mixture in config.mixtures.items():
         if mixture.match is None:
             continue
         matched = config.mixtures.get(mixture.match)
         if matched is None:
-            near = nearest(mixture.match, config.mixtures)
-            hint = f"; did you mean `{near}`?" if near else ""
-            yield ("mixtures", name, "match"), f"there is no mixture `{mixture.match}` to match{hint}"
+            yield ("mixtures", name, "match"), _no_such("mixture", mixture.match, config.mixtures)
         elif matched.policy != "pebr":
             yield ("mixtures", name, "match"), f"`{mixture.match}` must have the policy `pebr` to be matched"
+
+
+def _no_such(what: str, name: str, known: Iterable[str]) -> str:
+    near = nearest(name, known)
+    return f"there is no {what} `{name}`; " + (f"did you mean `{near}`?" if near else f"there are: {', '.join(known)}")

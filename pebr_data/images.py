@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from pebr_data.durable import sync
 from pebr_data.errors import DataError
 from pebr_data.hashing import digest_bytes
 
@@ -130,7 +131,7 @@ class ImageStore:
         except BaseException:
             Path(aside).unlink(missing_ok=True)
             raise
-        _sync_directory(target.parent)
+        sync(target.parent)
         return image_hash
 
     def get(self, image_hash: str) -> bytes:
@@ -146,6 +147,10 @@ class ImageStore:
                 "a stored image does not match its hash", where=str(path), help=f"delete {path} and build again"
             )
         return data
+
+    def holds(self, image_hash: str) -> bool:
+        """Whether the image is there; its bytes are not read."""
+        return self._find(image_hash) is not None
 
     def path(self, image_hash: str) -> Path:
         """Where the image lies.
@@ -235,11 +240,3 @@ def _sixteen_bit_to_rgb(image: Image.Image) -> Image.Image:
 
 def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,7 +1,7 @@
 """Which model a name means, and which version of it: the package's own, a directory, or one on the hub.
 
 resolve_model("pebr-tiny")                                shipped inside the package
-resolve_model("runs/quickstart/warmup/model")             a directory: its revision is the digest of its content
+resolve_model("runs/quickstart/warmup/final")             a directory: its revision is the digest of its content
 resolve_model("Qwen/Qwen2.5-VL-7B-Instruct@cc594898137f") the hub; without `@revision`, what `main` is now
 
 The revision is in the fingerprint, so a model that changed is another policy, whatever it is called.
@@ -23,6 +23,9 @@ from pebr_data.hashing import digest, digest_file
 SHIPPED = ("pebr-tiny", "pebr-tiny-clip")
 """Models inside the package, under `assets/`."""
 
+FINAL = "final"
+"""What training calls the directory of a finished stage's model: `<run>/<stage>/final`."""
+
 _CONTENT = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model", "*.txt", "*.py")
 _NOT_CONTENT = frozenset({"trainer_state.json", "training_args.bin", "optimizer.bin", "scheduler.bin"})
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -34,7 +37,8 @@ class ResolvedModel:
     """A model that was found.
 
     Attributes:
-        name: What the fingerprint calls it: the shipped name, the directory's own name, or the hub id.
+        name: What the fingerprint calls it: the shipped name, the directory's own name (`<run>/<stage>` for what a
+            stage trained), or the hub id.
         location: The directory, or the hub id.
         revision: The digest of the directory's content (16 hex digits), or the hub's commit.
         is_local: Whether `location` is a directory.
@@ -68,7 +72,7 @@ def resolve_model(name: str | Path) -> ResolvedModel:
     directory = Path(text).expanduser()
     if directory.is_dir():
         directory = directory.resolve()
-        return _local(directory.name, directory)
+        return _local(_name_of(directory), directory)
     hub_id, _, revision = text.partition("@")
     if _HUB_ID.fullmatch(hub_id) and not text.startswith((".", "~")):
         return ResolvedModel(hub_id, hub_id, _hub_commit(hub_id, revision or "main"), is_local=False)
@@ -78,6 +82,13 @@ def resolve_model(name: str | Path) -> ResolvedModel:
         f"there is no model {text!r}",
         help=f"{hint} a shipped model ({', '.join(SHIPPED)}), a directory with a config.json, or a hub id `org/name`",
     )
+
+
+def _name_of(directory: Path) -> str:
+    """The directory's own name, and `<run>/<stage>` for a stage's `final`, wherever the run lies."""
+    if directory.name != FINAL:
+        return directory.name
+    return "/".join(part for part in (directory.parent.parent.name, directory.parent.name) if part) or directory.name
 
 
 def _local(name: str, directory: Path) -> ResolvedModel:

@@ -6,6 +6,7 @@ Discriminated unions are understood. How scalars are read is said in `yaml_docum
 
 from __future__ import annotations
 
+import copy
 import difflib
 import json
 import re
@@ -66,7 +67,7 @@ def load_yaml(path: Path, model: type[M], *, check: Check[M] | None = None) -> M
         ConfigError: The file is missing or wrong; `problems` holds every mistake, `file:line: message`, by line.
     """
     document = read_document(path)
-    if document.problems:
+    if document.problems and (document.has_gaps or document.data is None):
         raise _error(path, document.problems)
     data = document.data
     if data is None:
@@ -80,7 +81,10 @@ def load_yaml(path: Path, model: type[M], *, check: Check[M] | None = None) -> M
         value = model.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
         document.problems.extend(_explain(error, model, document))
-        raise _error(path, document.problems) from None
+        without = _without_unknown_keys(error, model, data)
+        if without is None:
+            raise _error(path, document.problems) from None
+        value = without
     if isinstance(value, FileModel):
         value = value.model_copy(update={"path": path})
     if check is not None:
@@ -88,6 +92,23 @@ def load_yaml(path: Path, model: type[M], *, check: Check[M] | None = None) -> M
     if document.problems:
         raise _error(path, document.problems)
     return value
+
+
+def _without_unknown_keys(error: ValidationError, model: type[M], data: dict[str, Any]) -> M | None:
+    """The model without the keys it does not know, if nothing else is wrong, so that `check` can still be asked."""
+    known = copy.deepcopy(data)
+    for detail in error.errors(include_url=False):
+        if detail["type"] != "extra_forbidden":
+            return None
+        *parent, key = _yaml_location(detail["loc"], data)
+        held: Any = known
+        for part in parent:
+            held = held[part]
+        del held[key]
+    try:
+        return model.model_validate_json(json.dumps(known), strict=True)
+    except ValidationError:
+        return None
 
 
 def nearest(wrong: str, right: Iterable[str]) -> str | None:

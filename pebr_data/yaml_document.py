@@ -41,11 +41,15 @@ for _tag, _pattern, _first in (
 
 @dataclass
 class Document:
-    """Plain data with the line of every value and key, and the mistakes found while reading it."""
+    """Plain data with the line of every value and key, and the mistakes found while reading it.
+
+    With `has_gaps` something of the file is not in `data`, so what is missing there may not be missing in the file.
+    """
 
     data: Any = None
     lines: dict[Location, int] = field(default_factory=dict)
     problems: list[tuple[int, str]] = field(default_factory=list)
+    has_gaps: bool = False
 
     def line(self, location: Location) -> int:
         """The line (from 1) of the deepest part of `location` that the file has."""
@@ -68,13 +72,10 @@ def read_document(path: Path) -> Document:
             "there is no such file",
             where=str(path),
             help="check the path; relative paths start at the current directory",
-            problems=(f"{path}:1: there is no such file",),
         ) from None
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ConfigError(
-            f"cannot be read: {reason}", where=str(path), help="name a YAML file", problems=(f"{path}:1: {reason}",)
-        ) from None
+        raise ConfigError(f"cannot be read: {reason}", where=str(path), help="name a YAML file") from None
     if len(raw) > MAX_FILE_BYTES:
         document.problems.append((1, f"the file has {len(raw)} bytes; a YAML of at most {MAX_FILE_BYTES} is expected"))
         return document
@@ -109,10 +110,12 @@ def _build(node: yaml.Node, location: Location, document: Document, depth: int) 
     scalar = _SCALARS.get(node.tag)
     if not isinstance(node, yaml.ScalarNode) or scalar is None:
         document.problems.append((line, f"the tag {node.tag!r} is not supported; write the plain value"))
+        document.has_gaps = True
         return None
     value = scalar(node.value)
     if isinstance(value, str) and any("\ud800" <= char <= "\udfff" for char in value):
         document.problems.append((line, "the text holds half of a surrogate pair, which is no character"))
+        document.has_gaps = True
     return value
 
 
@@ -124,10 +127,12 @@ def _build_mapping(node: yaml.MappingNode, location: Location, document: Documen
         line = key_node.start_mark.line + 1
         if key_node.tag == "tag:yaml.org,2002:merge":
             document.problems.append((line, "merge keys (`<<`) are not supported; write the keys out"))
+            document.has_gaps = True
             continue
         if not isinstance(key_node, yaml.ScalarNode) or key_node.tag != "tag:yaml.org,2002:str":
             shown = key_node.value if isinstance(key_node, yaml.ScalarNode) else "a list or mapping"
             document.problems.append((line, f"a key must be text, got {shown}; put it in quotes"))
+            document.has_gaps = True
             continue
         key = key_node.value
         if key in values:

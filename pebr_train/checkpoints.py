@@ -10,7 +10,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from pebr_train.rundir import sync, write_json
+from pebr_data.durable import sync
+from pebr_train.rundir import write_json
 
 MARKER = "complete.json"
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pebr_data.durable import sync
 from pebr_data.errors import DataError, RefusedError
 from pebr_data.hashing import digest, digest_file
 from pebr_train.identity import differences
-from pebr_train.rundir import StageDir, sync, write_json
+from pebr_train.rundir import StageDir, write_json
 
 
 class FinalFile(BaseModel):
@@ -59,8 +60,9 @@ def write_done(directory: StageDir, done: Done) -> None:
 
 
 def final_files(final: Path) -> dict[str, FinalFile]:
-    """Size and checksum of every file in `final`, made durable."""
+    """Size and checksum of every file in `final`, made durable with the directory."""
     files = {}
+    sync(final)
     for path in sorted(final.rglob("*")):
         if path.is_file():
             sync(path)

@@ -78,6 +78,8 @@ class Mixtures:
                     stop=lambda: self.interrupts.received,
                     resume=self.interrupts.resume,
                 )
+            if result.num_owed:
+                self.voice.say(f"note: {result.num_owed:,} rollouts failed: {'; '.join(result.errors)}")
             self._probes[label, limit] = result.probe_id
         return self._probes[label, limit]
 

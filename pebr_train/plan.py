@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pebr_data.catalog.connection import CATALOG_FILE
 from pebr_data.catalog.store import Catalog
 from pebr_data.config import CatalogConfig
 from pebr_data.errors import DataError, RefusedError, UsageError
@@ -87,7 +88,7 @@ def plan(recipe: Recipe, config: CatalogConfig, *, store: Path, runs: Path) -> R
 
 
 def _samples(store: Path, config: CatalogConfig) -> dict[str, int]:
-    if not (store / "catalog.duckdb").is_file():
+    if not (store / CATALOG_FILE).is_file():
         return {}
     with Catalog.open(store, read_only=True) as catalog:
         if config.name not in catalog.names():

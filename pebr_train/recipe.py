@@ -7,6 +7,7 @@ image size) is not a recipe's to set: it is the probe's, in the catalog.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -154,7 +155,7 @@ class Recipe(FileModel):
         name: Names the run's directory.
         model: The base: the name of a shipped model, a directory (relative to the recipe) or a hub id.
         catalog: The catalog YAML, relative to the recipe.
-        seed: Of the order of samples, of sampling in training and of evaluation.
+        seed: Of the order of samples and of sampling in training. Probes and evaluations seed each rollout by its key.
         num_processes: How many processes the batch sizes are meant for.
     """
 
@@ -170,7 +171,10 @@ class Recipe(FileModel):
     @property
     def catalog_path(self) -> Path:
         """Where the catalog YAML lies."""
-        return self.base_dir / self.catalog
+        joined = self.base_dir / self.catalog
+        plain = Path(os.path.normpath(joined))
+        # Behind a symlink `a/../b` is not `b`.
+        return plain if not joined.exists() or (plain.exists() and plain.samefile(joined)) else joined
 
     @property
     def evaluated(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pebr_train.rundir import sync
+from pebr_data.durable import sync
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +19,18 @@ class RolloutLog:
     path: Path
 
     def write(self, step: int, process: int, columns: Mapping[str, Sequence[object]]) -> None:
-        """Write what was generated after `step` optimizer steps, on one process, replacing an earlier attempt's."""
+        """Write what was generated after `step` optimizer steps, on one process, replacing an earlier attempt's.
+
+        NaN, a reward that does not apply, becomes null; its column keeps its type even where that is all there is.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         self.path.mkdir(parents=True, exist_ok=True)
         file = self.path / f"step_{step:06d}_process_{process:03d}.parquet"
         aside = file.with_name(f".{file.name}")
-        pq.write_table(pa.table({name: list(values) for name, values in columns.items()}), aside, compression="zstd")
+        table = pa.table({name: pa.array(values, from_pandas=True) for name, values in columns.items()})
+        pq.write_table(table, aside, compression="zstd")
         sync(aside)
         aside.replace(file)
 

@@ -27,7 +27,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pebr_data.durable import sync
 from pebr_data.errors import BusyError, StorageError
+from pebr_data.models import FINAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class StageDir:
     @property
     def final(self) -> Path:
         """The trained model and its processor."""
-        return self.path / "final"
+        return self.path / FINAL
 
     @property
     def done(self) -> Path:
@@ -150,12 +152,3 @@ def write_whole(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file whole. Errors as in `write_whole`."""
     write_whole(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
-def sync(path: Path) -> None:
-    """Make a file's bytes, or a directory's entries, durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

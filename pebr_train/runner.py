@@ -104,7 +104,8 @@ class _Attempt:
             if done is not None:
                 check_identity(directory, done, identity)
                 continue
-            check_started(directory, identity)
+            if newest_complete(directory.checkpoints)[0] is not None:
+                check_started(directory, identity)
             clip = self._clip()
             if clip is not None:
                 resolve_model(clip)

@@ -13,17 +13,20 @@ import random
 from pebr_data.sources.shapes.questions import Question, respond
 from pebr_data.sources.shapes.scene import CLOSE_COLORS, SHAPES, SIZES, Scene, SceneObject
 
-SIZE_MISTAKEN = 0.15
+SIZE_MISTAKEN = 0.12
 COLOR_MISTAKEN = 0.08  # where colours are close
-OBJECT_LEFT_OUT = 0.25  # of four objects or more
+OBJECT_LEFT_OUT = 0.20  # of four objects or more
 SECTION_SKIPPED = 0.06
 ANSWER_LINE_SKIPPED = 0.03
 ANSWER_MISTAKEN = (0.0, 0.05, 1.0)  # by strain
 
 
 def strain(scene: Scene, question: Question) -> int:
-    """1 where there is much to see (four objects or more) or much to work out (two operations or more), 2 for both."""
-    return int(len(scene.objects) >= 4) + int(question.depth >= 2)
+    """0, 1 or 2: a point each for much to see (four objects; six count double) and to work out (depth 2; 3 double)."""
+    num_objects, depth = len(scene.objects), question.depth
+    if depth == 0:
+        return int(num_objects >= 4)
+    return min(2, (num_objects >= 4) + (num_objects >= 6) + (depth >= 2) + (depth >= 3))
 
 
 def near_miss(item: SceneObject, rng: random.Random) -> SceneObject:

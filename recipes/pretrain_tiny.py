@@ -117,7 +117,7 @@ class Phase:
 PHASES = (
     Phase("clean", num_steps=3300, learning_rate=2e-3),
     Phase("lookup", num_steps=1800, learning_rate=1.5e-3, train_vision=False, other_skills=0.35),
-    Phase("imperfect", num_steps=700, learning_rate=4e-4, imperfect=True, train_vision=False),
+    Phase("imperfect", num_steps=1600, learning_rate=6e-4, imperfect=True, train_vision=False),
 )
 LOOKUP_SKILLS = {"locate", "count-group", "compare", "subtract", "combine", "compose"}
 

@@ -46,6 +46,10 @@ def connect(store: Path, *, read_only: bool, wait_seconds: float) -> Iterator[du
     """
     path = store / CATALOG_FILE
     deadline = time.monotonic() + wait_seconds
+    if store.exists() and not store.is_dir():
+        raise StorageError(
+            "the store is a directory, and this is a file", where=str(store), help="name a directory with --store"
+        )
     if not path.exists():
         if read_only:
             raise DataError(

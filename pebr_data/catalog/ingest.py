@@ -90,7 +90,7 @@ def build(config: CatalogConfig, store: Path, *, progress: Progress | None = Non
     """Ingests every source of a catalog that no finished build has covered.
 
     A source is covered when it was ingested to its end under the same part of the YAML, from files that have not
-    changed since. Afterwards the catalog holds exactly what its sources yield.
+    changed since, and all its images are in the store. Afterwards the catalog holds exactly what its sources yield.
 
     Args:
         config: The catalog YAML.
@@ -114,7 +114,7 @@ def build(config: CatalogConfig, store: Path, *, progress: Progress | None = Non
         source = open_source(source_config, config.base_dir)
         config_digest = digest(source_stamp(source_config, config.base_dir))
         with open_connection() as connection:
-            done = finished_build(connection, config.name, source.name, config_digest)
+            done = finished_build(connection, images, config.name, source.name, config_digest)
         if done is None:
             counts.append(
                 ingest(

@@ -60,8 +60,9 @@ def save_mixture(
     with transaction(connection):
         connection.register("kept", _numbered(mixture_id, sample_ids))
         connection.register("dropped", _with_reasons(mixture_id, drops))
+        # A choice that is made again is the newest once more; `find_mixture_id` goes by that.
         connection.execute(
-            "INSERT INTO mixtures VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO mixtures VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET created = excluded.created",
             [mixture_id, catalog, name, probe_id, json.dumps(dict(config)), digest(dict(config)), content, now()],
         )
         connection.execute("INSERT INTO mixture_samples SELECT * FROM kept ON CONFLICT DO NOTHING")

@@ -9,11 +9,12 @@ from pebr_data.catalog.ingest import WAIT_SECONDS
 from pebr_data.catalog.samples import finished_build
 from pebr_data.config import CatalogConfig
 from pebr_data.hashing import digest
+from pebr_data.images import ImageStore
 from pebr_data.sources.base import open_source, source_stamp
 
 
 def pending(config: CatalogConfig, store: Path) -> tuple[str, ...]:
-    """The sources that `build` would read, by name: those that no finished build has covered. Writes nothing.
+    """The sources that `build` would read, by name: those that no finished build covers. Writes nothing.
 
     Raises:
         BusyError: Another process holds the catalog.
@@ -25,7 +26,10 @@ def pending(config: CatalogConfig, store: Path) -> tuple[str, ...]:
     }
     if not (store / CATALOG_FILE).exists():
         return tuple(stamps)
+    images = ImageStore(store / "images")
     with connect(store, read_only=True, wait_seconds=WAIT_SECONDS) as connection:
         return tuple(
-            name for name, stamp in stamps.items() if finished_build(connection, config.name, name, stamp) is None
+            name
+            for name, stamp in stamps.items()
+            if finished_build(connection, images, config.name, name, stamp) is None
         )

@@ -13,6 +13,7 @@ from pebr_data.catalog.connection import first_row, transaction
 from pebr_data.catalog.queries import load_query
 from pebr_data.catalog.schema import now
 from pebr_data.errors import DataError
+from pebr_data.images import ImageStore
 from pebr_data.types import Json, Sample
 
 _SAMPLES = pa.schema(
@@ -138,15 +139,21 @@ def finish_source(
 
 
 def finished_build(
-    connection: duckdb.DuckDBPyConnection, catalog: str, source: str, config_digest: str
+    connection: duckdb.DuckDBPyConnection, images: ImageStore, catalog: str, source: str, config_digest: str
 ) -> dict[str, Json] | None:
-    """The counts of this source's finished build under this configuration; None when it is still to do."""
+    """The counts of this source's finished build under this configuration, all of whose images are there still.
+
+    None when the source is to be ingested.
+    """
     row = first_row(
         connection,
         "SELECT counts FROM builds WHERE catalog = ? AND source = ? AND config_digest = ?",
         [catalog, source, config_digest],
     )
-    return None if row is None else json.loads(row[0])
+    if row is None:
+        return None
+    shown = connection.execute(load_query("source_images"), {"catalog": catalog, "source": source}).fetchall()
+    return json.loads(row[0]) if all(images.holds(image_hash) for (image_hash,) in shown) else None
 
 
 def forget_sources(connection: duckdb.DuckDBPyConnection, catalog: str, keep: Sequence[str]) -> None:

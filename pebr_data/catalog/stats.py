@@ -25,7 +25,8 @@ class Stats:
         samples: catalog, source, split, skill, num_samples.
         rejects: catalog, source, reason, num_rejects.
         bands: catalog, probe_id, split, skill, num_samples, easy, medium, hard, unprobed; only splits with rollouts.
-        outcomes: catalog, probe_id, split, skill, correct, wrong, unparsed, truncated, ungradable, error (rollouts).
+        outcomes: catalog, probe_id, split, skill, num_samples (those with rollouts), correct, wrong, unparsed,
+            truncated, ungradable, error (rollouts); likewise.
     """
 
     probes: tuple[Probe, ...]
@@ -55,7 +56,7 @@ def stats(connection: duckdb.DuckDBPyConnection, catalog: str | None, group_size
         samples=connection.sql(load_query("sample_counts"), params={"catalog": catalog}).pl(),
         rejects=connection.sql(load_query("reject_counts"), params={"catalog": catalog}).pl(),
         bands=pl.concat(bands) if bands else _empty(("num_samples", *Band)),
-        outcomes=pl.concat(outcomes) if outcomes else _empty(tuple(Outcome)),
+        outcomes=pl.concat(outcomes) if outcomes else _empty(("num_samples", *Outcome)),
     )
 
 
@@ -71,9 +72,9 @@ def _count_bands(rates: pl.DataFrame) -> pl.DataFrame:
 
 
 def _count_outcomes(rates: pl.DataFrame) -> pl.DataFrame:
-    return (
-        rates.group_by(_WHERE).agg(**{str(outcome): pl.col(f"num_{outcome}").sum() for outcome in Outcome}).sort(_WHERE)
-    )
+    counts = {str(outcome): pl.col(f"num_{outcome}").sum() for outcome in Outcome}
+    rolled = pl.sum_horizontal(f"num_{outcome}" for outcome in Outcome) > 0
+    return rates.group_by(_WHERE).agg(num_samples=rolled.sum().cast(pl.Int64), **counts).sort(_WHERE)
 
 
 def _empty(counts: tuple[str, ...]) -> pl.DataFrame:

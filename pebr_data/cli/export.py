@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pebr_data.cli.options import DEFAULT_STORE, AsJson, CatalogPath, DryRun, Mixtures, Probe, Store
-from pebr_data.cli.output import name_next, print_json, print_table, talk
+from pebr_data.cli.output import name_next, print_json, print_table, store_arguments, talk
 
 
 def export(
@@ -52,4 +52,4 @@ def export(
     else:
         rows = [(manifest.mixture, manifest.num_samples, manifest.directory) for manifest in manifests]
         print_table(("mixture", "samples", "directory"), rows)
-    name_next("pebr-train", "run", "RECIPE.yaml")
+    name_next("pebr-train", "run", "RECIPE.yaml", *store_arguments(store, DEFAULT_STORE))

@@ -9,7 +9,7 @@ import typer
 
 from pebr_data.cli.options import DEFAULT_STORE, AsJson, CatalogPath, DryRun, Store
 from pebr_data.cli.output import name_next, print_json, print_table, store_arguments, talk
-from pebr_data.cli.progress import duration, progress
+from pebr_data.cli.progress import duration, progress, rate_text
 
 if TYPE_CHECKING:
     from pebr_data.probe.plan import ProbePlan
@@ -44,8 +44,9 @@ def probe(
     here = store_arguments(store, DEFAULT_STORE)
     again = ["pebr-data", "probe", str(catalog), "--model", model, *_narrowed(split, limit), *here]
     if dry_run:
-        _print_plan(plan_probe(config, store, model, split=split, limit=limit), as_json)
-        name_next(*again)
+        plan = plan_probe(config, store, model, split=split, limit=limit)
+        _print_plan(plan, as_json)
+        name_next(*(again if plan.num_owed else ["pebr-data", "select", str(catalog), *here]))
         return
     with progress("probe", "rollouts") as update:
         result = run_probe(config, store, model, split=split, limit=limit, progress=update, resume=shlex.join(again))
@@ -76,18 +77,27 @@ def _print_plan(plan: ProbePlan, as_json: bool) -> None:
                 "num_owed": plan.num_owed,
                 "max_tokens": plan.max_tokens,
                 "expected_tokens": plan.expected_tokens,
+                "expected_seconds": plan.expected_seconds,
             }
         )
         return
-    rows = [
+    rows: list[tuple[str, int]] = [
         ("samples", plan.num_samples),
         ("rollouts of each", plan.num_rollouts),
         ("rollouts kept", plan.num_kept),
         ("rollouts owed", plan.num_owed),
         ("tokens to generate, at most", plan.max_tokens),
-        ("tokens to generate, going by those kept", plan.expected_tokens),
     ]
+    if plan.num_owed and plan.expected_tokens is not None:
+        rows.append(("tokens to generate, at the mean length so far", plan.expected_tokens))
     print_table((f"probe {plan.probe_id}: {plan.fingerprint.model}", ""), rows)
+    if not plan.num_owed:
+        talk("note: everything was probed before")
+    elif plan.pace is None or plan.expected_seconds is None:
+        talk("note: how long that takes is known once this model was probed here; --limit 8 is enough to find out")
+    else:
+        measured = f"{rate_text(plan.pace.num_rollouts / plan.pace.seconds)} measured here on {plan.pace.num_rollouts:,}"
+        talk(f"note: about {duration(plan.expected_seconds)}, going by {measured} rollouts, and loading the model")
 
 
 def _print_result(result: ProbeResult, as_json: bool) -> None:

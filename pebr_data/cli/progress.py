@@ -117,12 +117,17 @@ class _Pace:
         self._rate = (done - self._first) / elapsed if elapsed > 0 else 0.0
 
     def rate_text(self) -> str:
-        return "" if self._rate <= 0 else f"{self._rate:,.0f}/s" if self._rate >= 10 else f"{self._rate:.2g}/s"
+        return "" if self._rate <= 0 else rate_text(self._rate)
 
     def left_text(self, done: int, total: int | None) -> str:
         if total is None or self._rate <= 0:
             return ""
         return f"{duration((total - done) / self._rate)} left"
+
+
+def rate_text(rate: float) -> str:
+    """A rate per second for people: `85/s`, `0.25/s`."""
+    return f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s"
 
 
 def duration(seconds: float) -> str:

@@ -83,7 +83,8 @@ def _print(rows: Sequence[Mapping[str, Any]]) -> None:
 def _warn(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         if not row["num_samples"]:
-            talk(f"note: the mixture {row['mixture']} is empty: no sample falls into its band")
+            why = "no sample falls into its band" if row["policy"] == "pebr" else "so is what it matches"
+            talk(f"note: the mixture {row['mixture']} is empty: {why}")
     open_ends = max(sum(row["drops"].get(gap, 0) for gap in GAPS) for row in rows)
     if open_ends:
         talk(f"note: {open_ends:,} samples without a complete group were left out; probing on would settle them")

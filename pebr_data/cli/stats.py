@@ -28,7 +28,10 @@ def stats(
     store: Store = DEFAULT_STORE,
     as_json: AsJson = False,
 ) -> None:
-    """Count samples, and per policy and skill the bands."""
+    """Count samples, rollouts and mixtures.
+
+    For each policy that was probed with complete groups the bands per skill; for every other a line of outcomes.
+    """
     from pebr_data.catalog.store import Catalog
 
     with Catalog.open(store, read_only=True) as opened:
@@ -39,7 +42,8 @@ def stats(
         return
     _print_samples(counted)
     for probe in counted.probes:
-        _print_probe(probe, counted)
+        _print_bands(probe, counted)
+    _print_others(counted, rollouts)
     if mixtures:
         print()
         rows = [(one.catalog, one.name, len(one.sample_ids), one.probe_id, one.mixture_id) for one in mixtures]
@@ -85,21 +89,23 @@ def _print_samples(counted: Stats) -> None:
         print_table(("catalog", "source", "rejected because", "candidates"), counted.rejects.rows())
 
 
-def _print_probe(probe: Probe, counted: Stats) -> None:
-    """One table per policy: a line per skill with bands (samples) and outcomes (rollouts), and their sum."""
+def _print_bands(probe: Probe, counted: Stats) -> None:
+    """For each split with complete groups: a line per skill with bands (samples) and outcomes (rollouts), their sum."""
     keys = ("catalog", "split", "skill")
     bands, outcomes = [str(band) for band in Band], [str(outcome) for outcome in Outcome]
-    mine = counted.bands.filter(_is("probe_id", probe.probe_id)).join(
-        counted.outcomes.filter(_is("probe_id", probe.probe_id)),
+    mine = counted.bands.filter(_is("probe_id", probe.probe_id), _complete()).join(
+        counted.outcomes.drop("num_samples"),
         on=[*keys, "probe_id"],
         how="left",
         nulls_equal=True,
         maintain_order="left",
     )
+    if mine.is_empty():
+        return
     shown = probe.fingerprint
     print(
         f"\nprobe {probe.probe_id}: {shown.model}, {shown.condition}, temperature {shown.temperature:g}, "
-        f"top_p {shown.top_p:g}, {probe.num_rollouts:,} rollouts of {probe.num_samples:,} samples"
+        f"top_p {shown.top_p:g}, {int(mine.select(outcomes).sum_horizontal().sum()):,} rollouts"
     )
     # A column that is zero everywhere says nothing.
     seen = [name for name in (*bands, *outcomes) if name in {"easy", "medium", "hard", "correct"} or mine[name].sum()]
@@ -107,6 +113,45 @@ def _print_probe(probe: Probe, counted: Stats) -> None:
     if len(rows) > 1:
         rows.append(("all", "", "", *(int(mine[name].sum()) for name in seen)))
     print_table((*keys, *seen), rows)
+
+
+def _print_others(counted: Stats, group_size: int) -> None:
+    """What makes no bands: a line per probe and split, which are evaluations and probes that have just begun."""
+    import polars as pl
+
+    outcomes = [str(outcome) for outcome in Outcome]
+    others = (
+        counted.outcomes.join(
+            counted.bands.filter(_complete()).select("catalog", "probe_id", "split").unique(),
+            on=["catalog", "probe_id", "split"],
+            how="anti",
+            maintain_order="left",
+        )
+        .group_by("catalog", "probe_id", "split", maintain_order=True)
+        .agg(pl.col("num_samples", *outcomes).sum())
+    )
+    if others.is_empty():
+        return
+    probes = {probe.probe_id: probe for probe in counted.probes}
+    seen = [name for name in outcomes if name in {"correct", "wrong"} or others[name].sum()]
+    rows = []
+    for row in others.iter_rows(named=True):
+        policy = probes[row["probe_id"]].fingerprint
+        judged = sum(row[name] for name in outcomes if name not in {Outcome.UNGRADABLE, Outcome.ERROR})
+        sampling = "greedy" if policy.temperature == 0 else f"temperature {policy.temperature:g}"
+        rate = row["correct"] / judged if judged else None
+        found = (row["num_samples"], *(row[name] for name in seen), rate)
+        rows.append((row["catalog"], row["split"], policy.model, policy.condition, sampling, *found, row["probe_id"]))
+    print(f"\nwithout a complete group of {group_size}: evaluations, and probes that are not finished")
+    header = ("catalog", "split", "model", "condition", "sampling", "samples", *seen, "share correct", "probe")
+    print_table(header, rows)
+
+
+def _complete() -> pl.Expr:
+    """Of `Stats.bands`: the splits in which a probe has finished at least one group."""
+    import polars as pl
+
+    return pl.sum_horizontal("easy", "medium", "hard").sum().over("catalog", "probe_id", "split") > 0
 
 
 def _is(column: str, value: str) -> pl.Expr:

@@ -92,7 +92,7 @@ class TransformersEngine:
         self._tokenizer.padding_side = "left"
         if self._tokenizer.pad_token is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
-        self.eos_token_ids = _eos_token_ids(self.model, self._tokenizer)
+        self.eos_token_ids = eos_token_ids(self.model.generation_config, self._tokenizer)
         self._image_token_id = _image_token_id(self.model, self.processor)
         self._max_rows = batch_size
         self._batch_size: BatchSize | None = None
@@ -223,16 +223,19 @@ def _count_tokens(inputs: Any, image_token_id: int) -> tuple[npt.NDArray[np.int6
     return inputs["attention_mask"].sum(dim=-1).cpu().numpy(), image_tokens.cpu().numpy()
 
 
-def _eos_token_ids(model: Any, tokenizer: Any) -> frozenset[int]:
-    """What ends a completion: the generation config's tokens, one or many; without any, the tokenizer's."""
-    found = getattr(model.generation_config, "eos_token_id", None)
-    if found is None:
-        found = tokenizer.eos_token_id
-    if found is None:
+def eos_token_ids(generation_config: Any, tokenizer: Any) -> frozenset[int]:
+    """What ends a completion: the generation config's tokens, one or many, and the tokenizer's, as TRL collects them.
+
+    Raises:
+        UnavailableError: There is none.
+    """
+    declared = generation_config.eos_token_id
+    found = frozenset(declared if isinstance(declared, list) else [declared]) | {tokenizer.eos_token_id}
+    if found == {None}:
         raise UnavailableError(
             "the model names no end-of-sequence token", help="add eos_token_id to its generation_config.json"
         )
-    return frozenset({found} if isinstance(found, int) else found)
+    return found - {None}
 
 
 def _image_token_id(model: Any, processor: Any) -> int:

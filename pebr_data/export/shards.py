@@ -15,6 +15,7 @@ from typing import Any
 
 from pebr_data import __version__
 from pebr_data.catalog.store import Catalog
+from pebr_data.durable import sync
 from pebr_data.errors import DataError, RefusedError
 from pebr_data.export.card import CARD_FILE, card
 from pebr_data.export.formats import FORMATS
@@ -90,7 +91,7 @@ def export(store: Path, mixture: Mixture, to: Path | None = None) -> Manifest:
         )
         _write_text(aside / CARD_FILE, card(manifest))
         _write_text(aside / MANIFEST_FILE, manifest.to_text())
-        _sync_directory(aside)
+        sync(aside)
         _move(aside, target)
     return manifest.at(target)
 
@@ -119,27 +120,19 @@ def _already_there(target: Path, mixture: Mixture) -> Manifest | None:
 
 def _rows(catalog: Catalog, store: Path, mixture: Mixture, fingerprint: Fingerprint) -> Iterator[ExportedSample]:
     """The mixture's samples in its order. The catalog is read at once; images are read one row at a time."""
-    samples = {sample.sample_id: sample for sample in catalog.samples(sample_ids=mixture.sample_ids)}
+    samples = catalog.samples(sample_ids=mixture.sample_ids)
     rates = catalog.pass_rates(fingerprint.probe_id, mixture.config["rollouts"])
-    known = {row["sample_id"]: (row["pass_rate"], Band(row["band"])) for row in rates.iter_rows(named=True)}
-    missing = [sample_id for sample_id in mixture.sample_ids if sample_id not in samples or sample_id not in known]
-    if missing:
-        raise DataError(
-            f"{len(missing)} samples of the mixture {mixture.name!r} are not in the catalog, such as {missing[0]}",
-            where=str(store),
-            help="build the catalog again: pebr-data build",
-        )
+    probed = {row["sample_id"]: (row["pass_rate"], Band(row["band"])) for row in rates.iter_rows(named=True)}
     images = ImageStore(store / "images")
-
-    def rows() -> Iterator[ExportedSample]:
-        for sample_id in mixture.sample_ids:
-            pass_rate, band = known[sample_id]
-            yield _row(samples[sample_id], images, fingerprint, pass_rate, band)
-
-    return rows()
+    # The policy `all` takes samples that were never probed, too.
+    return (
+        _row(sample, images, fingerprint, *probed.get(sample.sample_id, (None, Band.UNPROBED))) for sample in samples
+    )
 
 
-def _row(sample: Sample, images: ImageStore, fingerprint: Fingerprint, pass_rate: float, band: Band) -> ExportedSample:
+def _row(
+    sample: Sample, images: ImageStore, fingerprint: Fingerprint, pass_rate: float | None, band: Band
+) -> ExportedSample:
     shown = sample.image_hashes if fingerprint.condition is Condition.IMAGE else ()
     return ExportedSample(
         sample=sample,
@@ -162,7 +155,7 @@ def _write_shards(directory: Path, layout: Format, exported: Iterator[ExportedSa
                 writer.write_table(to_table(group), row_group_size=ROWS_PER_GROUP)
                 num_rows += len(group)
                 group = list(islice(exported, ROWS_PER_GROUP))
-        _sync_file(path)
+        sync(path)
         shards.append(Shard(file=path.name, sha256=digest_file(path), num_rows=num_rows, num_bytes=path.stat().st_size))
     return tuple(shards)
 
@@ -216,22 +209,9 @@ def _move(aside: Path, target: Path) -> None:
         shutil.rmtree(old)
     else:
         aside.rename(target)
-    _sync_directory(target.parent)
+    sync(target.parent)
 
 
 def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
-    _sync_file(path)
-
-
-def _sync_file(path: Path) -> None:
-    with path.open("rb") as handle:
-        os.fsync(handle.fileno())
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(path)

@@ -13,7 +13,7 @@ from pebr_data.catalog.store import Catalog
 from pebr_data.errors import BusyError
 from pebr_data.grading.grade import grade
 from pebr_data.probe.spool import SpoolWriter
-from pebr_data.types import Generation, Outcome, Rollout, RolloutKey, Sample
+from pebr_data.types import Fingerprint, Generation, Outcome, Rollout, RolloutKey, Sample
 
 SYNC_EVERY = 256
 """Rollouts between two fsyncs of the spool."""
@@ -37,11 +37,13 @@ class Keeper:
 
     Attributes:
         store: The store with the catalog.
+        fingerprint: The policy; the catalog gets to know it with its first rollouts.
         extractors: Where the policy's template puts the answer.
         num_done: Wanted rollouts kept before.
         num_wanted: All wanted rollouts.
         progress: Called as rollouts are acknowledged.
         num_generated: Rollouts kept here, failed ones included.
+        num_tokens: Completion tokens of those that did not fail.
         outcomes: Their grades.
         errors: Different messages of failed ones, the first few.
         unsynced: How many are not acknowledged yet.
@@ -50,11 +52,13 @@ class Keeper:
     """
 
     store: Path
+    fingerprint: Fingerprint
     extractors: tuple[str, ...]
     num_done: int
     num_wanted: int
     progress: Progress | None
     num_generated: int = 0
+    num_tokens: int = 0
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     errors: list[str] = field(default_factory=list)
     unsynced: int = 0
@@ -81,6 +85,7 @@ class Keeper:
         self.unsynced += 1
         self.num_generated += 1
         self.outcomes[verdict.outcome] += 1
+        self.num_tokens += 0 if generation.error is not None else generation.num_tokens
         if generation.error is not None and generation.error not in self.errors and len(self.errors) < MAX_ERRORS:
             self.errors.append(generation.error)
         if self.unsynced >= SYNC_EVERY:
@@ -115,5 +120,6 @@ class Keeper:
         self.merged_at = time.monotonic()
         if self.unmerged:
             with Catalog.open(self.store, wait_seconds=wait_seconds) as catalog:
+                catalog.register_probe(self.fingerprint)
                 catalog.merge_rollouts(self.unmerged)
             self.unmerged = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
+from pebr_data.probe.pace import Pace
 from pebr_data.types import Fingerprint, RolloutKey, Sample
 
 
@@ -20,7 +21,7 @@ class ProbePlan:
         num_kept: Wanted rollouts that an earlier run has kept.
         num_owed: Wanted rollouts that are still to be made.
         max_tokens: Completion tokens to generate at most.
-        expected_tokens: Completion tokens to generate, going by the mean length of what is kept; None before that.
+        pace: What a timed run of this model on this engine came to; None before there was one.
     """
 
     probe_id: str
@@ -30,7 +31,17 @@ class ProbePlan:
     num_kept: int
     num_owed: int
     max_tokens: int
-    expected_tokens: int | None
+    pace: Pace | None
+
+    @property
+    def expected_tokens(self) -> int | None:
+        """Completion tokens to generate, going by `pace`."""
+        return None if self.pace is None else round(self.num_owed * self.pace.num_tokens / self.pace.num_rollouts)
+
+    @property
+    def expected_seconds(self) -> float | None:
+        """Time that generating takes, going by `pace`; loading the model comes on top."""
+        return None if self.pace is None else self.num_owed * self.pace.seconds / self.pace.num_rollouts
 
 
 def owed_keys(
@@ -61,7 +72,7 @@ def make_plan(
     samples: Sequence[Sample],
     num_rollouts: int,
     kept: Set[tuple[str, int]],
-    mean_length: float | None = None,
+    pace: Pace | None = None,
 ) -> ProbePlan:
     """The plan for these samples.
 
@@ -70,7 +81,7 @@ def make_plan(
         samples: What to probe.
         num_rollouts: Completions wanted of each.
         kept: (sample_id, index) of every kept rollout of this probe.
-        mean_length: Mean tokens of the kept completions, where there are any.
+        pace: What a timed run of this model came to, where there was one.
     """
     owed = owed_keys(fingerprint.probe_id, samples, num_rollouts, kept)
     num_owed = sum(map(len, owed.values()))
@@ -82,5 +93,5 @@ def make_plan(
         num_kept=len(samples) * num_rollouts - num_owed,
         num_owed=num_owed,
         max_tokens=num_owed * fingerprint.max_completion_length,
-        expected_tokens=None if mean_length is None else round(num_owed * mean_length),
+        pace=pace,
     )

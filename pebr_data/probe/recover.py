@@ -8,14 +8,18 @@ from pathlib import Path
 from pebr_data.catalog.store import Catalog
 from pebr_data.probe.keep import MERGE_EVERY
 from pebr_data.probe.spool import read_spool
+from pebr_data.types import Fingerprint
 
 
-def recover(store: Path, spool_directory: Path, kept: Set[tuple[str, int]], damaged: list[str]) -> set[tuple[str, int]]:
+def recover(
+    store: Path, fingerprint: Fingerprint, spool_directory: Path, kept: Set[tuple[str, int]], damaged: list[str]
+) -> set[tuple[str, int]]:
     """Merges what an earlier run left in the spool; gives its (sample_id, index).
 
     Args:
         store: The store with the catalog.
-        spool_directory: The spool of one probe.
+        fingerprint: The policy that was probed.
+        spool_directory: The spool of its probe.
         kept: What of that probe the catalog has.
         damaged: Filled with the places where a record went bad.
 
@@ -35,6 +39,7 @@ def recover(store: Path, spool_directory: Path, kept: Set[tuple[str, int]], dama
         ]
         for start in range(0, len(missing), MERGE_EVERY):
             with Catalog.open(store) as catalog:
+                catalog.register_probe(fingerprint)
                 catalog.merge_rollouts(missing[start : start + MERGE_EVERY])
         recovered |= {(rollout.key.sample_id, rollout.key.index) for rollout in missing}
     return recovered

@@ -23,6 +23,7 @@ from pebr_data.images import ImageStore
 from pebr_data.models import ResolvedModel, resolve_model
 from pebr_data.probe.keep import Keeper, Progress
 from pebr_data.probe.lock import probe_lock
+from pebr_data.probe.pace import Pace, find_pace, write_pace
 from pebr_data.probe.plan import ProbePlan, make_plan, owed_keys
 from pebr_data.probe.recover import recover
 from pebr_data.probe.requests import OwedRequests
@@ -117,8 +118,7 @@ def plan_probe(
     samples = _samples(config, store, split, limit)
     with Catalog.open(store, read_only=True) as catalog:
         kept = catalog.rollout_keys(probe_id)
-        some = [sample.sample_id for sample in samples if (sample.sample_id, 0) in kept][:64]
-        lengths = [r.generation.num_tokens for r in catalog.rollouts(probe_id, some)] if some else []
+        pace = find_pace(store, fingerprint, [probe.fingerprint for probe in catalog.probes()])
     spooled = {
         (rollout.key.sample_id, rollout.key.index)
         for segment in read_spool(_directory(store, probe_id) / "spool")
@@ -130,7 +130,7 @@ def plan_probe(
         samples,
         config.probe.rollouts if num_rollouts is None else num_rollouts,
         kept | spooled,
-        sum(lengths) / len(lengths) if lengths else None,
+        pace,
     )
 
 
@@ -218,27 +218,27 @@ def run_probe(
         BusyError: Another run of this probe is under way, or another process holds the catalog.
         Interrupted: It was stopped; everything generated so far is kept.
         StorageError: The disk refused.
-        UnavailableError: All that was generated failed.
+        UnavailableError: All that was generated failed, and nothing was kept before or a great many were tried.
     """
     started = time.monotonic()
     directory = _directory(store, fingerprint.probe_id)
     with probe_lock(directory), nullcontext(stop) if stop is not None else stop_on_signals() as stop_requested:
-        with Catalog.open(store) as catalog:
-            probe_id = catalog.register_probe(fingerprint)
+        probe_id = fingerprint.probe_id
+        with Catalog.open(store, read_only=True) as catalog:
             kept = catalog.rollout_keys(probe_id)
         owed = owed_keys(probe_id, samples, num_rollouts, kept)
         num_wanted = len(samples) * num_rollouts
         num_kept = num_wanted - sum(map(len, owed.values()))
         damaged: list[str] = []
         if owed:
-            kept |= recover(store, directory / "spool", kept, damaged)
+            kept |= recover(store, fingerprint, directory / "spool", kept, damaged)
             owed = owed_keys(probe_id, samples, num_rollouts, kept)
         num_recovered = num_wanted - num_kept - sum(map(len, owed.values()))
         extractors = open_template(fingerprint.template).extractors
-        keeper = Keeper(store, extractors, num_kept + num_recovered, num_wanted, progress)
+        keeper = Keeper(store, fingerprint, extractors, num_kept + num_recovered, num_wanted, progress)
         if owed and not stop_requested():
             requests = OwedRequests(samples, owed, fingerprint, ImageStore(store / "images"))
-            _generate(load_engine(), requests, fingerprint, keeper, directory / "spool", stop_requested)
+            _generate(load_engine(), requests, fingerprint, keeper, directory, stop_requested)
         result = ProbeResult(
             probe_id=probe_id,
             fingerprint=fingerprint,
@@ -256,7 +256,8 @@ def run_probe(
             received = stop_requested()
             number = received if isinstance(received, signal.Signals) else signal.SIGINT
             raise Interrupted(number, resume=resume)
-    if keeper.all_failed:
+    # A few samples that no policy can be asked about fail each time; they must not undo what the others gave.
+    if keeper.all_failed and (not keeper.num_done or keeper.num_generated >= GIVE_UP_AFTER):
         raise UnavailableError(
             f"everything that was generated failed: {keeper.errors[0]}",
             where=f"model {fingerprint.model}",
@@ -266,13 +267,14 @@ def run_probe(
 
 
 def _generate(
-    engine: Engine, requests: OwedRequests, fingerprint: Fingerprint, keeper: Keeper, spool_directory: Path, stop: Stop
+    engine: Engine, requests: OwedRequests, fingerprint: Fingerprint, keeper: Keeper, directory: Path, stop: Stop
 ) -> None:
     sampling = Sampling(fingerprint.temperature, fingerprint.top_p, fingerprint.max_completion_length)
     samples = {sample.sample_id: sample for sample in requests.samples}
     if keeper.progress is not None:
         keeper.progress(keeper.num_done, keeper.num_wanted, "")
-    with SpoolWriter(spool_directory) as spool:
+    started = time.monotonic()
+    with SpoolWriter(directory / "spool") as spool:
         try:
             for key, generation in engine.generate(requests, sampling, stop=stop):
                 keeper.keep(spool, key, generation, samples[key.sample_id])
@@ -287,6 +289,9 @@ def _generate(
             raise
         keeper.acknowledge(spool)
         keeper.merge()
+    num_good = keeper.num_generated - keeper.outcomes[Outcome.ERROR]
+    if num_good:
+        write_pace(directory, Pace(num_good, keeper.num_tokens, time.monotonic() - started))
 
 
 def _samples(config: CatalogConfig, store: Path, split: str | None, limit: int | None) -> list[Sample]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pebr_data.durable import sync
 from pebr_data.errors import StorageError
 from pebr_data.types import Generation, Grade, Json, Outcome, Rollout, RolloutKey
 
@@ -42,7 +43,7 @@ class SpoolWriter:
             self.path = directory / f"{number:06d}.bin"
             # Unbuffered: what was appended survives the end of the process, however it ends.
             self._file = self.path.open("xb", buffering=0)
-            _sync_directory(directory)
+            sync(directory)
         except OSError as error:
             raise _refused(error, directory) from error
 
@@ -181,14 +182,6 @@ def _from_json(value: dict[str, Json]) -> Rollout:
         generation=Generation(**value["generation"]),
         grade=Grade(**{**grade, "outcome": Outcome(grade["outcome"])}),
     )
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _refused(error: OSError, where: Path) -> StorageError:

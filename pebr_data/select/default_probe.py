@@ -11,6 +11,7 @@ from pebr_data.catalog.rollouts import Probe
 from pebr_data.catalog.store import Catalog
 from pebr_data.config import CatalogConfig
 from pebr_data.errors import RefusedError, UsageError
+from pebr_data.types import Band
 
 LAST_FILE = "last.json"
 
@@ -19,7 +20,8 @@ def find_probe(catalog: Catalog, store: Path, config: CatalogConfig, asked: str 
     """The probe to go by.
 
     Without `asked`, only probes made under the YAML's own `probe:` settings count; of several, the one that
-    `pebr-data probe` ran last.
+    `pebr-data probe` ran last, else those that have a complete group (an evaluation of a model has none). A model's
+    name likewise means its probe under the YAML's settings.
 
     Args:
         catalog: The open catalog.
@@ -34,7 +36,8 @@ def find_probe(catalog: Catalog, store: Path, config: CatalogConfig, asked: str 
     probes = catalog.probes(config.name)
     if asked is not None:
         meant = [probe for probe in probes if probe.probe_id.startswith(asked) or probe.fingerprint.model == asked]
-        meant = [probe for probe in probes if probe.probe_id == asked] or meant
+        exact = [probe for probe in meant if probe.probe_id == asked]
+        meant = exact or [probe for probe in meant if _fits(probe, config)] or meant
         return _only(meant, probes, f"--probe {asked} means")
     fitting = [probe for probe in probes if _fits(probe, config)]
     if not fitting:
@@ -45,7 +48,10 @@ def find_probe(catalog: Catalog, store: Path, config: CatalogConfig, asked: str 
             help=f"pebr-data probe {config.path} --model MODEL" + (", or name a probe with --probe" if probes else ""),
         )
     last = _last(store).get(config.name)
-    return _only([probe for probe in fitting if probe.probe_id == last] or fitting, fitting, "the catalog has")
+    meant = [probe for probe in fitting if probe.probe_id == last] or fitting
+    if len(meant) > 1:
+        meant = [probe for probe in fitting if _has_groups(catalog, probe, config)] or fitting
+    return _only(meant, fitting, "the catalog has")
 
 
 def remember_probe(store: Path, catalog: str, probe_id: str) -> None:
@@ -77,6 +83,11 @@ def _fits(probe: Probe, config: CatalogConfig) -> bool:
         and ours.max_pixels == theirs.max_pixels
         and ours.engine == theirs.engine
     )
+
+
+def _has_groups(catalog: Catalog, probe: Probe, config: CatalogConfig) -> bool:
+    rates = catalog.pass_rates(probe.probe_id, config.probe.rollouts, config.name)
+    return bool((rates["band"] != str(Band.UNPROBED)).any())
 
 
 def _only(meant: Sequence[Probe], known: Sequence[Probe], subject: str) -> Probe:

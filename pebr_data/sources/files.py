@@ -42,7 +42,7 @@ class FileSource:
         """
         num_candidates, first_reject = 0, None
         with ExitStack() as stack:
-            data = stack.enter_context(open_tree(self._file.parent)).read(self._file.name, max_bytes=MAX_DATA_BYTES)
+            data = self._read(stack)
             images = None if self._config.fields.images is None else stack.enter_context(open_tree(self._image_root))
             for where, row in self._rows(data):
                 item = self._candidate(row, where, images)
@@ -57,6 +57,13 @@ class FileSource:
                 where=first_reject.where,
                 help="correct `fields` or `image_root` of this source in the catalog YAML",
             )
+
+    def _read(self, stack: ExitStack) -> bytes:
+        try:
+            return stack.enter_context(open_tree(self._file.parent)).read(self._file.name, max_bytes=MAX_DATA_BYTES)
+        except DataError as error:
+            help = error.help or f"correct `file` of the source `{self.name}` in the catalog YAML, or get the file"
+            raise DataError(error.what, where=str(self._file), help=help) from error
 
     def stamps(self) -> list[list[str | int]]:
         """Path, size in bytes and modification time (ns) of the files and directories this source reads from."""

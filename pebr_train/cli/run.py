@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pebr_data.cli.options import DEFAULT_STORE, AsJson, DryRun, Store
-from pebr_data.cli.output import name_next, print_json, print_table, talk
+from pebr_data.cli.output import name_next, print_json, print_table, store_arguments, talk
 from pebr_data.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ def run(
         talk("everything was done before")
     last = result.directory / loaded.stages[-1].name / "final"
     split = loaded.evaluation.split if loaded.evaluation else "test"
-    name_next("pebr-train", "evaluate", last, "--catalog", loaded.catalog_path, "--split", split)
+    here = store_arguments(store, DEFAULT_STORE)
+    name_next("pebr-train", "evaluate", last, "--catalog", loaded.catalog_path, "--split", split, *here)
     print(result.report)
 
 

@@ -11,6 +11,7 @@ from pebr_data.errors import RefusedError
 from pebr_data.types import Outcome
 from pebr_train.evaluation import METRICS, Comparison, Evaluation, compare
 from pebr_train.intervals import Estimate
+from pebr_train.recipe import BASE
 from pebr_train.report.forest import Mark, Row, forest
 
 TITLES = {
@@ -67,7 +68,7 @@ class Results:
 
 def point_name(point: str) -> str:
     """`base`, or `after warmup`."""
-    return point if point == "base" else f"after {point}"
+    return point if point == BASE else f"after {point}"
 
 
 def results(evaluations: Mapping[str, Evaluation]) -> Results:

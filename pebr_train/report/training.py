@@ -105,18 +105,15 @@ def stage_charts(name: str, log: Log, weights: Mapping[str, float]) -> StageChar
 
 
 def _component(log: Log, name: str, is_total: bool, weight: float | None) -> Component:
-    prefix = f"rewards/{name}/"
-    mean, spread, zero_variance = (
-        ("reward", "reward_std", "frac_reward_zero_std")
-        if is_total
-        else (f"{prefix}mean", f"{prefix}std", f"{prefix}zero_std")
-    )
+    key = "reward" if is_total else f"rewards/{name}"
+    mean, spread = ("reward", "reward_std") if is_total else (f"{key}/mean", f"{key}/std")
+    dead = log.points(f"{key}/zero_variance_share")
     return Component(
         name=name,
         is_total=is_total,
         weight=None if is_total else weight,
         mean=curve(log.points(mean), label=f"mean of {name}"),
-        zero_variance=curve(log.points(zero_variance), label=f"zero-variance share of {name}", share=True),
+        zero_variance=curve(dead, label=f"zero-variance share of {name}", share=True),
         spread=_first_and_last([value for _, value in log.points(spread)]),
     )
 

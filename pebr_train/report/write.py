@@ -14,6 +14,7 @@ from pebr_data.catalog.store import Catalog
 from pebr_data.config import CatalogConfig
 from pebr_data.types import Outcome
 from pebr_train.evaluation import Evaluation, load_evaluation
+from pebr_train.recipe import BASE
 from pebr_train.report.difficulty import correct_counts, skill_bands
 from pebr_train.report.gallery import gallery
 from pebr_train.report.histogram import histogram
@@ -25,8 +26,6 @@ from pebr_train.rundir import RunDir, write_whole
 
 if TYPE_CHECKING:
     from jinja2 import Template
-
-BASE = "base"
 
 
 def write_report(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pebr_data.engines.transformers import eos_token_ids
 from pebr_data.errors import ConfigError
 from pebr_data.prompts import open_template
 from pebr_train.arithmetic import generation_batch_size, steps_per_generation_batch
@@ -34,13 +35,8 @@ def train_grpo(stage: GrpoStage, request: StageRequest) -> int:
 
     where = request.model.location
     processor = AutoProcessor.from_pretrained(where, revision=request.model.hub_revision, padding_side="left")
-    rewards = open_rewards(
-        stage.rewards,
-        _context(
-            request,
-            _eos_token_ids(processor, GenerationConfig.from_pretrained(where, revision=request.model.hub_revision)),
-        ),
-    )
+    generation_config = GenerationConfig.from_pretrained(where, revision=request.model.hub_revision)
+    rewards = open_rewards(stage.rewards, _context(request, eos_token_ids(generation_config, processor.tokenizer)))
     trainer = PebrGRPOTrainer(
         model=where,
         processing_class=processor,
@@ -83,18 +79,11 @@ def _config(stage: GrpoStage, request: StageRequest) -> Any:
     return build_config(GRPOConfig, request, arguments)
 
 
-def _context(request: StageRequest, eos_token_ids: frozenset[int]) -> RewardContext:
+def _context(request: StageRequest, ends: frozenset[int]) -> RewardContext:
     def encoder() -> DualEncoder:
         if request.encoder is None:
             raise ConfigError("`similarity` needs `reward_models.clip`", help="set it in the recipe")
         return DualEncoder(request.encoder)
 
     template = open_template(request.manifest.fingerprint["template"])
-    return RewardContext(template.extractors, eos_token_ids, encoder)
-
-
-def _eos_token_ids(processor: Any, generation_config: Any) -> frozenset[int]:
-    """Every token that ends a completion: the tokenizer's and those the model declares, as TRL collects them."""
-    declared = generation_config.eos_token_id
-    declared = [] if declared is None else declared if isinstance(declared, list) else [declared]
-    return frozenset((processor.tokenizer.eos_token_id, *declared))
+    return RewardContext(template.extractors, ends, encoder)

@@ -40,20 +40,20 @@ class PebrGRPOTrainer(GRPOTrainer):
         """
         rewards: torch.Tensor = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         named = {f"rewards/{name}": rewards[:, position] for position, name in enumerate(self.reward_func_names)}
-        named["reward"] = (rewards * self.reward_weights.to(rewards.device)).nansum(dim=1)
+        total = (rewards * self.reward_weights.to(rewards.device)).nansum(dim=1)
+        total[torch.isnan(rewards).all(dim=1)] = torch.nan  # no reward applies
+        named["reward"] = total
         for name, values in named.items():
             share = zero_variance_share(values.view(-1, self.num_generations))
             if share is not None:
                 self._metrics["train"][f"{name}/zero_variance_share"].append(share)
-        self._log_rollouts(inputs, completions, completion_ids_list, rewards)
+        self._log_rollouts(inputs, completions, completion_ids_list, named)
         return rewards
 
     def _log_rollouts(
-        self, inputs: list[dict[str, Any]], completions: list[Any], ids: list[list[int]], rewards: torch.Tensor
+        self, inputs: list[dict[str, Any]], completions: list[Any], ids: list[list[int]], named: dict[str, torch.Tensor]
     ) -> None:
         first = self.accelerator.process_index * len(inputs)
-        own = rewards[first : first + len(inputs)]
-        total = (own * self.reward_weights.to(own.device)).nansum(dim=1)
         rows = range(first, first + len(inputs))
         self.rollout_log.write(
             self.state.global_step,
@@ -66,10 +66,9 @@ class PebrGRPOTrainer(GRPOTrainer):
                 "completion": [completion[0]["content"] for completion in completions],
                 "num_tokens": [len(tokens) for tokens in ids],
                 "finish_reason": ["stop" if one and one[-1] in self.eos_token_ids else "length" for one in ids],
-                "reward": total.tolist(),
                 **{
-                    f"reward_{name}": [None if value != value else value for value in own[:, position].tolist()]
-                    for position, name in enumerate(self.reward_func_names)
+                    name.replace("rewards/", "reward_"): values[first : first + len(inputs)].tolist()
+                    for name, values in named.items()
                 },
             },
         )

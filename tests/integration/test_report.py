@@ -77,10 +77,12 @@ def write_metrics(path: Path, rewards: tuple[str, ...], steps: int) -> None:
         for place, name in enumerate(rewards):
             record[f"rewards/{name}/mean"] = 0.4 + 0.1 * place + 0.2 * progress + rng.gauss(0, 0.04)
             record[f"rewards/{name}/std"] = 0.4 - 0.15 * progress
-            record[f"rewards/{name}/zero_std"] = min(1.0, max(0.0, 0.08 + 0.3 * progress + rng.gauss(0, 0.06)))
+            dead = min(1.0, max(0.0, 0.08 + 0.3 * progress + rng.gauss(0, 0.06)))
+            record[f"rewards/{name}/zero_variance_share"] = dead
         if rewards:
             record |= {"reward": 0.45 + 0.2 * progress + rng.gauss(0, 0.03), "reward_std": 0.3}
-            record |= {"frac_reward_zero_std": 0.05, "kl": 0.002 * step, "completions/mean_length": 55 + 5 * progress}
+            record |= {"reward/zero_variance_share": 0.05, "kl": 0.002 * step}
+            record |= {"completions/mean_length": 55 + 5 * progress}
         lines.append(json.dumps(record))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + '\n{"step": 3, "torn', "utf-8")

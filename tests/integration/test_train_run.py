@@ -143,7 +143,9 @@ def test_a_run_ends_with_every_stages_model_its_evaluations_and_a_report(finishe
     for stage in ("warmup", "perception", "reasoning"):
         assert (finished.stage(stage).final / "model.safetensors").is_file()
         assert not finished.stage(stage).checkpoints.exists()
-    assert finished.report.is_file()
+    drawn = finished.report.read_text(encoding="utf-8")
+    assert "mean of length" in drawn and "zero-variance share of length" in drawn
+    assert "zero-variance share of reward" in drawn
     assert "stage reasoning: 12 steps" in (finished.path / "logs" / "attempt_001.log").read_text()
     assert json.loads(finished.recipe.read_text())["name"] == "trial"
     assert sorted(path.name for path in (finished.path / "evaluations").iterdir()) == ["base.json", "reasoning.json"]

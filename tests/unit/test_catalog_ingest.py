@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pebr_data.catalog.ingest import BATCH_SIZE, BuildResult, IngestCounts, build
+from pebr_data.catalog.pending import pending
 from pebr_data.catalog.store import Catalog
 from pebr_data.config import load_catalog_config
 from pebr_data.errors import DataError, StorageError
@@ -204,6 +205,20 @@ def test_a_second_build_does_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("pebr_data.sources.files.FileSource.candidates", never)
     second = build(config, tmp_path / "store")
     assert second == BuildResult("toys", (), ("toy",), first.samples, 0, 2, first.rejects)
+
+
+def test_an_image_that_was_lost_is_stored_again(tmp_path: Path) -> None:
+    config = load_catalog_config(write_catalog(tmp_path / "yaml", ROWS))
+    build(config, tmp_path / "store")
+    lost, *_ = (path for path in (tmp_path / "store" / "images").rglob("*") if path.is_file())
+    lost.unlink()
+
+    assert pending(config, tmp_path / "store") == ("toy",)
+    result = build(config, tmp_path / "store")
+
+    assert (result.built, result.num_new, result.num_existing) == (("toy",), 0, 2)
+    assert lost.is_file()
+    assert pending(config, tmp_path / "store") == ()
 
 
 def test_a_build_that_stopped_half_way_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,7 +143,7 @@ def test_names_must_be_unique_and_matches_must_exist(tmp_path: Path) -> None:
     )
     assert problems(tmp_path, text) == [
         "4: another source is called `shapes` already",
-        "7: there is no mixture `warmpu` to match; did you mean `warmup`?",
+        "7: there is no mixture `warmpu`; did you mean `warmup`?",
         "8: `control` must have the policy `pebr` to be matched",
     ]
 
@@ -226,7 +226,8 @@ def test_a_missing_file_and_a_directory_are_config_errors(tmp_path: Path) -> Non
     for path, reason in ((tmp_path / "none.yaml", "there is no such file"), (tmp_path, "Is a directory")):
         with pytest.raises(ConfigError, match=reason) as caught:
             load_catalog_config(path)
-        assert caught.value.problems == (f"{path}:1: {reason}",)
+        assert str(path) in str(caught.value)
+        assert not caught.value.problems
 
 
 def test_text_that_is_not_utf_8_is_a_mistake(tmp_path: Path) -> None:

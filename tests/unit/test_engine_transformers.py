@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 
 from pebr_data.engines import transformers as module
 from pebr_data.engines.base import ENGINES, Request, Sampling, open_engine
-from pebr_data.engines.transformers import TransformersEngine
+from pebr_data.engines.transformers import TransformersEngine, eos_token_ids
 from pebr_data.errors import ConfigError, UnavailableError
 from pebr_data.models import resolve_model
 from pebr_data.prompts import messages
@@ -161,3 +162,17 @@ def test_an_unknown_engine_is_a_configuration_error(directory: Path) -> None:
     with pytest.raises(ConfigError, match="unknown engine 'vlm'") as caught:
         open_engine("vlm", resolve_model(directory))
     assert all(name in str(caught.value.help) for name in ENGINES)
+
+
+@pytest.mark.parametrize(
+    ("declared", "own", "ends"), [(2, 2, {2}), ([2, 5], 3, {2, 3, 5}), (None, 3, {3}), (2, None, {2})]
+)
+def test_a_completion_ends_at_every_token_that_model_or_tokenizer_names(
+    declared: int | list[int] | None, own: int | None, ends: set[int]
+) -> None:
+    assert eos_token_ids(SimpleNamespace(eos_token_id=declared), SimpleNamespace(eos_token_id=own)) == ends
+
+
+def test_a_model_without_an_end_token_is_refused() -> None:
+    with pytest.raises(UnavailableError, match="no end-of-sequence token"):
+        eos_token_ids(SimpleNamespace(eos_token_id=None), SimpleNamespace(eos_token_id=None))

@@ -21,7 +21,7 @@ from pebr_data.images import decode
 from pebr_data.manifest import load_manifest
 from pebr_data.select.mixture import frozen, select
 from pebr_data.types import Condition, Mixture
-from tests.probed_store import fill, fingerprint, group, make_config, png, probe
+from tests.probed_store import YAML, fill, fingerprint, group, make_config, png, probe
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +105,20 @@ def test_a_damaged_export_is_written_anew(store: Path, reasoning: Mixture) -> No
 
     assert files(manifest.directory) == whole
     assert [path.name for path in manifest.directory.parent.iterdir()] == [manifest.directory.name]
+
+
+def test_samples_that_were_never_probed_have_neither_a_pass_rate_nor_a_band(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    sample_ids = fill(store, {"train": 2, "demonstrations": 3})
+    probe(store, {sample_ids[0]: group(2)})
+    config = make_config(tmp_path, YAML + "  demonstrations: {policy: all, split: demonstrations}\n")
+    (demonstrations,) = select(config, store, names=["demonstrations"])
+
+    manifest = export(store, demonstrations)
+
+    rows = [row for path in manifest.paths for row in pq.read_table(path).to_pylist()]
+    assert {row["sample_id"] for row in rows} == set(sample_ids[2:])
+    assert {(row["pass_rate"], row["band"]) for row in rows} == {(None, "unprobed")}
 
 
 @pytest.mark.parametrize("occupy", [lambda d: (d / "thesis.txt").write_text("mine"), lambda d: (d / "sub").mkdir()])

@@ -150,6 +150,13 @@ def test_when_everything_fails_the_reason_is_raised(store: Path) -> None:
     assert run(store, Scripted()).num_generated == 24
 
 
+def test_a_sample_that_always_fails_does_not_undo_what_the_others_gave(store: Path) -> None:
+    bad = samples_of(store)[2].sample_id
+    run(store, Scripted(fails=[bad]))
+    again = run(store, Scripted(fails=[bad]))
+    assert (again.num_kept, again.num_owed, again.errors) == (20, 4, (f"ValueError: {bad}",))
+
+
 def test_a_missing_image_fails_its_sample_alone(store: Path) -> None:
     first = samples_of(store)[0]
     (image,) = (store / "images").rglob(f"{first.image_hashes[0]}.*")

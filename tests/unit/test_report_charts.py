@@ -122,7 +122,7 @@ def test_incomplete_groups_are_in_no_bar_and_no_band() -> None:
 def test_a_log_cut_short_by_a_kill_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text(
-        '{"step": 1, "reward": 0.5, "rewards/format/mean": 1.0, "rewards/format/zero_std": 0.75}\n'
+        '{"step": 1, "reward": 0.5, "rewards/format/mean": 1.0, "rewards/format/zero_variance_share": 0.75}\n'
         '{"step": 2, "reward": null, "rewards/format/mean": NaN}\n{"step": 3, "rew'
     )
     log = read_log(path)
@@ -131,6 +131,7 @@ def test_a_log_cut_short_by_a_kill_is_read_as_far_as_it_goes(tmp_path: Path) -> 
     charts = stage_charts("reasoning", log, {"format": 0.1})
     assert [component.name for component in charts.components] == ["reward", "format"]
     assert [component.weight for component in charts.components] == [None, 0.1]
+    assert [bool(component.zero_variance) for component in charts.components] == [False, True]
     assert charts.num_steps == 2
 
 

@@ -87,6 +87,20 @@ def test_more_rollouts_make_another_mixture_and_leave_the_old_one(store: Path, t
         assert catalog.mixture(before["warmup"].mixture_id) == before["warmup"]
 
 
+def test_a_choice_made_again_is_the_one_that_counts(store: Path, tmp_path: Path) -> None:
+    config, images = make_config(tmp_path), ImageStore(store / "images")
+    with Catalog.open(store, read_only=True) as catalog:
+        numbers = [int(sample.question.split()[-1].rstrip("?")) for sample in catalog.samples("small", "train")]
+    first = select(config, store, names=["warmup"])
+    for change, held in (("smaller", numbers[1:]), ("as before", numbers)):
+        with Catalog.open(store) as catalog:
+            catalog.ingest("small", change, map(candidate, held), images)
+        selected = select(config, store, names=["warmup"])
+        assert frozen(config, store, names=["warmup"]) == selected
+
+    assert selected == first
+
+
 def test_an_incomplete_group_is_never_banded_and_says_why(tmp_path: Path) -> None:
     store = tmp_path / "store"
     ids = fill(store, {"train": 5})

@@ -17,14 +17,14 @@ class ExportedSample:
         sample: The sample.
         prompt: The text of the user's message, as the probe sent it.
         images: Encoded image files that look as the probe saw them, in prompt order.
-        pass_rate: Share of its rollouts that were correct, 0..1.
-        band: The band that share puts it in.
+        pass_rate: Share of its rollouts that were correct, 0..1; None unless its group is complete.
+        band: The band that share puts it in; `unprobed` without one.
     """
 
     sample: Sample
     prompt: str
     images: tuple[bytes, ...]
-    pass_rate: float
+    pass_rate: float | None
     band: Band
 
 
