@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from pebr_data.errors import ConfigError, DataError, RefusedError
-from pebr_data.hashing import digest_file
+from pebr_data.hashing import digest, digest_file
 
 MANIFEST_FILE = "manifest.json"
 SCHEMA_VERSION = 1
@@ -84,6 +84,11 @@ class Manifest(BaseModel):
         """The shards' paths, in row order."""
         return tuple(self.directory / shard.file for shard in self.shards)
 
+    @property
+    def content(self) -> str:
+        """16 hex digits of all that training reads: the rows' bytes, and the policy they are prompted like."""
+        return digest({"fingerprint": self.fingerprint, "shards": [shard.sha256 for shard in self.shards]})[:16]
+
     def at(self, directory: Path) -> Manifest:
         """The same manifest, lying in `directory`."""
         copy = self.model_copy()
@@ -104,9 +109,9 @@ def load_manifest(directory: Path) -> Manifest:
         RefusedError: A newer pebr wrote it.
     """
     manifest = read_manifest(directory)
+    help = _again(directory)
     for shard in manifest.shards:
         path = directory / shard.file
-        help = f"move {directory} away and export again: pebr-data export"
         if not path.is_file():
             raise DataError("a shard of the export is missing", where=str(path), help=help)
         if path.stat().st_size != shard.num_bytes or digest_file(path) != shard.sha256:
@@ -120,10 +125,10 @@ def read_manifest(directory: Path) -> Manifest:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        help = "export it first: pebr-data export CATALOG.yaml"
+        help = f"export it first: pebr-data export CATALOG.yaml --to {directory.parent}"
         raise ConfigError("no export found", where=str(path), help=help) from None
     except (OSError, ValueError) as error:
-        raise DataError(f"the manifest cannot be read: {error}", where=str(path), help="export again") from None
+        raise DataError(f"the manifest cannot be read: {error}", where=str(path), help=_again(directory)) from None
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise RefusedError(
@@ -136,8 +141,16 @@ def read_manifest(directory: Path) -> Manifest:
     except ValidationError as error:
         first = error.errors()[0]
         what = f"the manifest is not valid: {'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise DataError(what, where=str(path), help="export again") from None
+        raise DataError(what, where=str(path), help=_again(directory)) from None
+    num_rows = sum(shard.num_rows for shard in manifest.shards)
+    if num_rows != manifest.num_samples:
+        what = f"the manifest says {manifest.num_samples:,} samples, but its shards hold {num_rows:,}"
+        raise DataError(what, where=str(path), help=_again(directory))
     for shard in manifest.shards:
         if os.sep in shard.file or shard.file in {"", ".", ".."}:
             raise DataError(f"the manifest names a shard outside its directory: {shard.file!r}", where=str(path))
     return manifest.at(directory)
+
+
+def _again(directory: Path) -> str:
+    return f"move {directory} away and export again: pebr-data export CATALOG.yaml --to {directory.parent}"

@@ -219,13 +219,27 @@ def evaluation_from_json(value: Mapping[str, Json]) -> Evaluation:
     )
 
 
-def save_evaluation(evaluation: Evaluation, path: Path) -> None:
+def save_evaluation(evaluation: Evaluation, path: Path, *, identity: Mapping[str, Json] | None = None) -> None:
     """Write the evaluation as JSON, whole or not at all.
+
+    Args:
+        evaluation: What was found.
+        path: The file.
+        identity: What decided it, for `saved_identity` to give back.
 
     Raises:
         StorageError: It cannot be written.
     """
-    write_json(path, evaluation.to_json())
+    write_json(path, {**evaluation.to_json(), "identity": None if identity is None else dict(identity)})
+
+
+def saved_identity(path: Path) -> Json:
+    """The identity that the evaluation at `path` was saved with; None when there is none, or no evaluation."""
+    try:
+        return json.loads(path.read_text("utf-8")).get("identity")
+    except (FileNotFoundError, ValueError, AttributeError):
+        # Measured anew then, which reads the rollouts the store has.
+        return None
 
 
 def load_evaluation(path: Path) -> Evaluation:

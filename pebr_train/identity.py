@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pebr_data.config import CatalogConfig
-from pebr_data.errors import RefusedError
 from pebr_data.hashing import digest
 from pebr_data.manifest import read_manifest
 from pebr_data.models import ResolvedModel
 from pebr_train.recipe import BASE, GrpoStage, Recipe, StageConfig
-from pebr_train.rundir import StageDir, write_json
 
 NOT_DECISIVE = {"name", "save_steps", "gradient_checkpointing"}
 """Settings of a stage that change how it is trained but not what comes out."""
@@ -27,11 +24,13 @@ class Identities:
         recipe: The recipe.
         config: Its catalog.
         base: The model before any stage.
+        clip: The dual encoder that rewards read, if any.
     """
 
     recipe: Recipe
     config: CatalogConfig
     base: ResolvedModel
+    clip: ResolvedModel | None = None
 
     def model(self, label: str) -> str:
         """A digest of all that decides the model `base` or after a stage."""
@@ -52,16 +51,15 @@ class Identities:
             "num_processes": self.recipe.num_processes,
             "starts_from": f"{before} {self.model(before)[:16]}",
             "data": self._data(stage),
-            "clip": self.recipe.reward_models.clip if isinstance(stage, GrpoStage) else None,
+            "clip": f"{self.clip.name} {self.clip.revision}" if self.clip and isinstance(stage, GrpoStage) else None,
         }
 
     def evaluation(self, label: str) -> dict[str, Any]:
-        """All that decides what the evaluation of a label finds."""
+        """All that decides what the evaluation of a label finds; not the seed, as keys seed its rollouts."""
         assert self.recipe.evaluation is not None
         settings = self.recipe.evaluation.model_dump(mode="json", exclude={"at"})
         return {
             "model": self.model(label),
-            "seed": self.recipe.seed,
             **settings,
             "probe": self._probe(),
             **self._sources(),
@@ -69,7 +67,7 @@ class Identities:
 
     def _data(self, stage: StageConfig) -> dict[str, Any]:
         if stage.shards is not None:
-            return {"mixture_id": read_manifest(self.recipe.base_dir / stage.shards).mixture_id}
+            return {"content": read_manifest(self.recipe.beside(stage.shards)).content}
         assert stage.mixture is not None
         label = self.recipe.probe_of(stage)
         mixtures = {name: mixture.model_dump(mode="json") for name, mixture in self.config.mixtures.items()}
@@ -87,29 +85,6 @@ class Identities:
 
     def _sources(self) -> dict[str, Any]:
         return {"sources": [source.model_dump(mode="json") for source in self.config.sources]}
-
-
-def write_started(directory: StageDir, identity: Mapping[str, Any]) -> None:
-    """Record what a stage is being trained as, before its first checkpoint."""
-    write_json(directory.started, dict(identity))
-
-
-def check_started(directory: StageDir, identity: Mapping[str, Any]) -> None:
-    """Refuse to go on from checkpoints that were trained as something else.
-
-    Raises:
-        RefusedError: They were; the message names every key that differs.
-    """
-    try:
-        before = json.loads(directory.started.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return
-    if before != json.loads(json.dumps(dict(identity))):
-        raise RefusedError(
-            f"the stage is half trained with other settings: {differences(before, dict(identity))}",
-            where=str(directory.path),
-            help=f"restore the recipe, give it another `name`, or remove {directory.path}",
-        )
 
 
 def differences(before: Any, now: Any) -> str:

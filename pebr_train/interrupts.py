@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self
 
 from pebr_data.errors import Interrupted
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from pebr_data.probe.stop import signals_to
 
 
 class Interrupts:
@@ -33,19 +31,14 @@ class Interrupts:
         self.resume = resume
         self.received: signal.Signals | None = None
         self._deferred = False
-        self._before: dict[signal.Signals, Any] = {}
+        self._taken = signals_to(self._handle)
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        self._taken.__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before = {}
+    def __exit__(self, *raised: Any) -> None:
+        self._taken.__exit__(*raised)
 
     def stop_requested(self) -> bool:
         """Whether a signal asked for an end."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pebr_data.config import CatalogConfig
+from pebr_data.errors import DataError, RefusedError
 from pebr_data.manifest import Manifest, load_manifest
 from pebr_train.interrupts import Interrupts
 from pebr_train.recipe import Recipe, StageConfig
@@ -42,7 +43,7 @@ class Mixtures:
             PebrError: Whatever `pebr-data` would say to the same request.
         """
         if stage.shards is not None:
-            return load_manifest(self.recipe.base_dir / stage.shards)
+            return load_manifest(self.recipe.beside(stage.shards))
         assert stage.mixture is not None
         from pebr_data.export.shards import export
         from pebr_data.select.mixture import select
@@ -54,6 +55,31 @@ class Mixtures:
         (mixture,) = select(self.config, self.store, probe_id=probe_id, names=[stage.mixture])
         self.voice.say(f"mixture {mixture.name}: {len(mixture.sample_ids):,} samples ({mixture.mixture_id})")
         return load_manifest(export(self.store, mixture).directory)
+
+    def reopen(self, stage: StageConfig, mixture_id: str) -> Manifest:
+        """The samples that a stage is half trained on, whatever would be selected now; probes nothing.
+
+        Raises:
+            RefusedError: The store does not hold that mixture, or not all of it.
+        """
+        if stage.shards is not None:
+            return load_manifest(self.recipe.beside(stage.shards))
+        from pebr_data.catalog.store import Catalog
+        from pebr_data.export.shards import export
+
+        try:
+            with Catalog.open(self.store, read_only=True) as catalog:
+                mixture = catalog.mixture(mixture_id)
+            manifest = load_manifest(export(self.store, mixture).directory)
+        except DataError as error:
+            raise RefusedError(
+                f"the stage {stage.name} is half trained on the mixture {stage.mixture} ({mixture_id}), "
+                f"which cannot be opened any more: {error}",
+                where=str(self.store),
+                help="name the store it was begun with (--store), or remove the stage's directory to train it again",
+            ) from error
+        self.voice.say(f"mixture {mixture.name}: {manifest.num_samples:,} samples ({mixture_id}), as before")
+        return manifest
 
     def build(self) -> None:
         """Read the catalog's sources into the store, where that is owed."""

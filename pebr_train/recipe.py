@@ -171,7 +171,11 @@ class Recipe(FileModel):
     @property
     def catalog_path(self) -> Path:
         """Where the catalog YAML lies."""
-        joined = self.base_dir / self.catalog
+        return self.beside(self.catalog)
+
+    def beside(self, path: Path) -> Path:
+        """A path as the recipe gives it, relative to the recipe, made relative to the process."""
+        joined = self.base_dir / path
         plain = Path(os.path.normpath(joined))
         # Behind a symlink `a/../b` is not `b`.
         return plain if not joined.exists() or (plain.exists() and plain.samefile(joined)) else joined
@@ -296,3 +300,6 @@ def _check_against_catalog(recipe: Recipe, config: CatalogConfig) -> Iterator[tu
             near = nearest(stage.mixture, config.mixtures)
             hint = f"; did you mean `{near}`?" if near else f"; it has {', '.join(config.mixtures) or 'none'}"
             yield ("stages", position, "mixture"), f"the catalog {config.name} has no mixture `{stage.mixture}`{hint}"
+        if isinstance(stage, GrpoStage) and stage.mixture is not None and config.probe.temperature == 0:
+            message = f"at `probe.temperature: 0` in {config.path} all of a prompt's completions are the same"
+            yield ("stages", position, "kind"), f"`grpo` cannot learn: {message}"

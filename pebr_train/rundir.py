@@ -5,7 +5,7 @@
         run.lock                  held while a process runs it
         logs/attempt_001.log      one per attempt
         evaluations/<label>.json  `base` and stages
-        <stage>/started.json      what the stage is being trained as
+        <stage>/started.json      what the stage is being trained as, and on what
         <stage>/checkpoints/      while the stage is unfinished, as <stage>/cache/
         <stage>/metrics.jsonl     one line per optimizer step
         <stage>/rollouts/         GRPO: every completion, one Parquet file per generation batch
@@ -60,7 +60,7 @@ class StageDir:
 
     @property
     def started(self) -> Path:
-        """What the stage is being trained as."""
+        """What the stage is being trained as, and on what."""
         return self.path / "started.json"
 
     @property
@@ -111,10 +111,15 @@ class RunDir:
 
         Raises:
             BusyError: Another process holds it.
+            StorageError: The directory cannot be written.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        lock = self.path / "run.lock"
-        with lock.open("a+", encoding="utf-8") as handle:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            opened = (self.path / "run.lock").open("a+", encoding="utf-8")
+        except OSError as error:
+            what = f"the run's directory cannot be written: {error.strerror}"
+            raise StorageError(what, where=str(self.path), help="name a writable directory with --runs") from error
+        with opened as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -8,7 +8,6 @@ reasoning. What a run finished before is skipped; an interrupted stage goes on f
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
@@ -17,18 +16,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pebr_data.config import CatalogConfig
-from pebr_data.errors import RefusedError
-from pebr_data.models import resolve_model
+from pebr_data.errors import RefusedError, StorageError
+from pebr_data.manifest import load_manifest
+from pebr_data.models import ResolvedModel, resolve_model
 from pebr_train import metrics
 from pebr_train.checkpoints import Checkpoint, newest_complete
 from pebr_train.done import Done, check_files, check_identity, final_files, read_done, write_done
-from pebr_train.identity import Identities, check_started, write_started
+from pebr_train.evaluation import save_evaluation, saved_identity
+from pebr_train.identity import Identities
 from pebr_train.interrupts import Interrupts
 from pebr_train.logs import logged
 from pebr_train.mixtures import Mixtures
 from pebr_train.recipe import BASE, GrpoStage, Recipe, SftStage, StageConfig
 from pebr_train.rollouts import RolloutLog
 from pebr_train.rundir import RunDir, StageDir, write_json
+from pebr_train.started import check_content, check_started, read_started, write_started
 from pebr_train.voice import Voice
 
 
@@ -66,15 +68,22 @@ def run(
         BusyError: Another process works on the run.
         DataError: A mixture, a model or a record is unusable.
         Interrupted: A signal came; everything finished, and a checkpoint of the stage under way, is kept.
-        RefusedError: A stage was trained with other settings than the recipe now has, or several processes are wanted.
+        RefusedError: A stage was trained with other settings than the recipe now has, or half trained on samples that
+            are gone; or several processes are wanted.
+        StorageError: The run's directory cannot be written.
         UnavailableError: A model is missing.
     """
+    if runs.exists() and not runs.is_dir():
+        raise StorageError("runs lie in a directory, and this is a file", where=str(runs), help="name one with --runs")
     directory = RunDir(runs / recipe.name)
-    with directory.locked(), Interrupts(resume) as interrupts:
-        identities = Identities(recipe, config, resolve_model(recipe.model_reference(recipe.model)))
+    with Interrupts(resume) as interrupts:
+        clip = recipe.reward_models.clip
+        encoder = None if clip is None else _resolve(recipe, clip)
+        identities = Identities(recipe, config, _resolve(recipe, recipe.model), encoder)
         attempt = _Attempt(recipe, config, store, directory, identities, interrupts, (voice or Voice()).on_record())
         attempt.check()
-        return attempt.go()
+        with directory.locked():
+            return attempt.go()
 
 
 @dataclass(slots=True)
@@ -104,11 +113,11 @@ class _Attempt:
             if done is not None:
                 check_identity(directory, done, identity)
                 continue
-            if newest_complete(directory.checkpoints)[0] is not None:
-                check_started(directory, identity)
-            clip = self._clip()
-            if clip is not None:
-                resolve_model(clip)
+            started = read_started(directory)
+            if started is not None:
+                check_started(directory, started, identity)
+            if stage.shards is not None:
+                load_manifest(self.recipe.beside(stage.shards))
 
     def go(self) -> RunResult:
         """Train, evaluate and report what is owed, in the recipe's order."""
@@ -147,19 +156,18 @@ class _Attempt:
         check_files(directory, done)
         return str(directory.final)
 
-    def _clip(self) -> str | None:
-        clip = self.recipe.reward_models.clip
-        return None if clip is None else self.recipe.model_reference(clip)
-
     def _train(self, stage: StageConfig, before: str, mixtures: Mixtures) -> None:
         from pebr_train.stages.base import StageRequest, total_steps
 
         directory, identity = self.directory.stage(stage.name), self.identities.stage(stage)
-        manifest = mixtures.open(stage)
+        half = read_started(directory)
+        manifest = mixtures.open(stage) if half is None else mixtures.reopen(stage, half.mixture_id)
         self.interrupts.check()
+        if half is None:
+            write_started(directory, identity, manifest)
+        else:
+            check_content(directory, half, manifest)
         checkpoint = self._resume_from(directory)
-        write_started(directory, identity)
-        clip = self._clip()
         started = time.monotonic()
         with self.voice.progress(f"stage {stage.name}", "steps") as update, self.interrupts.deferred():
             request = StageRequest(
@@ -170,7 +178,7 @@ class _Attempt:
                 manifest=manifest,
                 directory=directory,
                 checkpoint=checkpoint,
-                encoder=None if clip is None else resolve_model(clip),
+                encoder=self.identities.clip,
                 stop_requested=self.interrupts.stop_requested,
                 progress=lambda done, total, values: update(done, total, _note(values)),
             )
@@ -208,11 +216,7 @@ class _Attempt:
         return checkpoint
 
     def _is_evaluated(self, label: str) -> bool:
-        path = self.directory.evaluation(label)
-        if not path.is_file():
-            return False
-        identity = json.loads(path.read_text(encoding="utf-8")).get("identity")
-        return bool(identity == self.identities.evaluation(label))
+        return bool(saved_identity(self.directory.evaluation(label)) == self.identities.evaluation(label))
 
     def _evaluate(self, label: str, mixtures: Mixtures) -> None:
         settings = self.recipe.evaluation
@@ -233,8 +237,7 @@ class _Attempt:
                 stop=lambda: self.interrupts.received,
                 resume=self.interrupts.resume,
             )
-        identity = self.identities.evaluation(label)
-        write_json(self.directory.evaluation(label), {**evaluation.to_json(), "identity": identity})
+        save_evaluation(evaluation, self.directory.evaluation(label), identity=self.identities.evaluation(label))
         self.evaluated.append(label)
         self.interrupts.check()
 
@@ -253,6 +256,10 @@ class _Attempt:
             probes=probes,
             stages=[stage.name for stage in self.recipe.stages],
         )
+
+
+def _resolve(recipe: Recipe, model: str) -> ResolvedModel:
+    return resolve_model(recipe.model_reference(model))
 
 
 def _run_stage(stage: StageConfig, request: object) -> int:

@@ -1,7 +1,7 @@
 """Imperfect demonstrators: worked responses as people in a hurry write them.
 
-They are careless about sizes everywhere, leave objects out of full scenes, mix up neighbouring colours, and count one too
-many where there is much to see and much to work out. A model that learns from them finds some questions easy, some
+They are careless about sizes everywhere, leave objects out of full scenes, mix up neighbouring colours, and answer
+wrongly where there is much to see and much to work out. A model that learns from them finds some questions easy, some
 hard and most in between.
 """
 

@@ -163,7 +163,7 @@ def _holder(error: duckdb.Error) -> str | None:
     if "Could not set lock" in text:
         found = _HOLDER.search(text)
         return f"process {found[1]}" if found else "another process"
-    if "different configuration than existing connections" in text:
+    if "different configuration than existing connections" in text or "Unique file handle conflict" in text:
         return f"another thread of this process ({os.getpid()})"
     return None
 

@@ -100,6 +100,7 @@ def build(config: CatalogConfig, store: Path, *, progress: Progress | None = Non
     Raises:
         BusyError: Another process holds the catalog.
         DataError: A source cannot be read at all.
+        RefusedError: Another catalog of the store has one of the samples in another split.
         StorageError: The disk refused.
     """
     images = ImageStore(store / "images")
@@ -163,6 +164,7 @@ def ingest(
 
     Raises:
         BusyError: Another process holds the catalog.
+        RefusedError: Another catalog has one of the samples in another split.
         StorageError: The disk refused.
     """
     tallies: defaultdict[str, _Tally] = defaultdict(_Tally)

@@ -15,6 +15,7 @@ from pebr_data.catalog.queries import load_query
 from pebr_data.catalog.samples import require_catalog
 from pebr_data.catalog.schema import now
 from pebr_data.errors import DataError
+from pebr_data.grading import GRADER_VERSION
 from pebr_data.types import Condition, Fingerprint, Generation, Grade, Json, Outcome, Rollout, RolloutKey
 
 _KEY = [("probe_id", pa.string()), ("sample_id", pa.string()), ("idx", pa.int16())]
@@ -116,7 +117,7 @@ def rollout_keys(connection: duckdb.DuckDBPyConnection, probe_id: str) -> set[tu
 def read_rollouts(
     connection: duckdb.DuckDBPyConnection, probe_id: str, sample_ids: Sequence[str] | None
 ) -> list[Rollout]:
-    """A probe's rollouts with their newest grade, by sample and index; `sample_ids` None reads all.
+    """A probe's rollouts with the grade that counts, by sample and index; `sample_ids` None reads all.
 
     Raises:
         DataError: There is no such probe.
@@ -124,7 +125,11 @@ def read_rollouts(
     probe_fingerprint(connection, probe_id)
     rows = connection.execute(
         load_query("rollouts"),
-        {"probe_id": probe_id, "sample_ids": None if sample_ids is None else list(sample_ids)},
+        {
+            "probe_id": probe_id,
+            "sample_ids": None if sample_ids is None else list(sample_ids),
+            "running": GRADER_VERSION,
+        },
     ).fetchall()
     return [_rollout(probe_id, row) for row in rows]
 
@@ -142,8 +147,12 @@ def probe_fingerprint(connection: duckdb.DuckDBPyConnection, probe_id: str) -> F
 
 
 def grader_version(connection: duckdb.DuckDBPyConnection, probe_id: str) -> str | None:
-    """The grader whose grades of this probe count (the newest); None before anything was graded."""
-    row = first_row(connection, load_query("grader_version"), {"probe_id": probe_id})
+    """The grader whose grades of this probe count; None before anything was graded.
+
+    It is `GRADER_VERSION` when that has graded any of it, whatever came in later: records of an older pebr that are
+    recovered from a spool do not bring its rules back. Otherwise it is the grader that came last.
+    """
+    row = first_row(connection, load_query("grader_version"), {"probe_id": probe_id, "running": GRADER_VERSION})
     return None if row is None else str(row[0])
 
 

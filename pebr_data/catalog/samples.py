@@ -12,7 +12,7 @@ import pyarrow as pa
 from pebr_data.catalog.connection import first_row, transaction
 from pebr_data.catalog.queries import load_query
 from pebr_data.catalog.schema import now
-from pebr_data.errors import DataError
+from pebr_data.errors import DataError, RefusedError
 from pebr_data.images import ImageStore
 from pebr_data.types import Json, Sample
 
@@ -84,9 +84,13 @@ def write_batch(
 
     Returns:
         The sample_ids that were not in the store before.
+
+    Raises:
+        RefusedError: Another catalog has one of the samples in another split; nothing of the batch was written.
     """
     with transaction(connection):
         _register(connection, "batch", [_row(placed) for placed in samples], _SAMPLES)
+        _refuse_moving(connection, catalog)
         images = [
             {"sample_id": placed.sample.sample_id, "position": position, "image_hash": image_hash}
             for placed in samples
@@ -218,6 +222,20 @@ def metadata_json(metadata: Mapping[str, Json]) -> str:
         ValueError: A number is not finite, or a value holds itself.
     """
     return json.dumps(dict(metadata), ensure_ascii=False, sort_keys=True, allow_nan=False)
+
+
+def _refuse_moving(connection: duckdb.DuckDBPyConnection, catalog: str) -> None:
+    """A sample has one split. Moving it for one catalog would move it under the mixtures of another."""
+    row = first_row(connection, load_query("split_conflict"), {"catalog": catalog})
+    if row is not None:
+        sample_id, source, split, its_split, other = row
+        raise RefusedError(
+            f"the source {source!r} puts a sample into the split {split!r} that the catalog {other!r} "
+            f"has in {its_split!r}",
+            where=f"catalog {catalog}, sample {sample_id}",
+            help=f"use the same split, call the source something else in one of them, or build {catalog} elsewhere "
+            "with --store",
+        )
 
 
 def _register(

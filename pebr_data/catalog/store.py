@@ -111,7 +111,7 @@ class Catalog:
         return rollouts.merge_rollouts(self._connection, merged)
 
     def save_grades(self, grades: Sequence[tuple[RolloutKey, Grade]]) -> None:
-        """Adds another grader version's grades to merged rollouts. The old ones stay; the newest version's count."""
+        """Adds another grader version's grades to merged rollouts. The old ones stay."""
         rollouts.save_grades(self._connection, grades)
 
     def rollout_keys(self, probe_id: str) -> set[tuple[str, int]]:
@@ -119,7 +119,7 @@ class Catalog:
         return rollouts.rollout_keys(self._connection, probe_id)
 
     def rollouts(self, probe_id: str, sample_ids: Sequence[str] | None = None) -> list[Rollout]:
-        """A probe's rollouts with their newest grades, by sample and index, errors included.
+        """A probe's rollouts with the grades that count, by sample and index, errors included.
 
         Raises:
             DataError: There is no such probe.
@@ -132,7 +132,7 @@ class Catalog:
         """What a probe says of each sample, one row per sample, by source and position.
 
         With `catalog` every sample of it is there, probed or not; without, those with rollouts. Only the rollouts with
-        indices 0 .. num_rollouts - 1, as judged by the newest grader of this probe, count.
+        indices 0 .. num_rollouts - 1, as judged by this code's grader (else by the one that came last), count.
 
         Columns: sample_id, source, split, skill; num_rollouts, those that say something about the policy, which is the
         sum of num_correct, num_wrong, num_unparsed and num_truncated; num_ungradable and num_error beside them;

@@ -96,8 +96,9 @@ def _print_plan(plan: ProbePlan, as_json: bool) -> None:
     elif plan.pace is None or plan.expected_seconds is None:
         talk("note: how long that takes is known once this model was probed here; --limit 8 is enough to find out")
     else:
-        measured = f"{rate_text(plan.pace.num_rollouts / plan.pace.seconds)} measured here on {plan.pace.num_rollouts:,}"
-        talk(f"note: about {duration(plan.expected_seconds)}, going by {measured} rollouts, and loading the model")
+        rate = rate_text(plan.pace.num_rollouts / plan.pace.seconds)
+        measured = f"{rate} measured here on {plan.pace.num_rollouts:,} rollouts"
+        talk(f"note: about {duration(plan.expected_seconds)}, going by {measured}, and loading the model")
 
 
 def _print_result(result: ProbeResult, as_json: bool) -> None:

@@ -30,7 +30,7 @@ from pebr_data.probe.requests import OwedRequests
 from pebr_data.probe.spool import SpoolWriter, read_spool
 from pebr_data.probe.stop import stop_on_signals
 from pebr_data.prompts import open_template
-from pebr_data.types import Fingerprint, Outcome, Sample
+from pebr_data.types import Fingerprint, Outcome, RolloutKey, Sample
 
 GIVE_UP_AFTER = 512
 """Rollouts that all fail, and nothing but them, before the probe is given up."""
@@ -222,11 +222,18 @@ def run_probe(
     """
     started = time.monotonic()
     directory = _directory(store, fingerprint.probe_id)
-    with probe_lock(directory), nullcontext(stop) if stop is not None else stop_on_signals() as stop_requested:
-        probe_id = fingerprint.probe_id
+    probe_id = fingerprint.probe_id
+
+    def look() -> tuple[set[tuple[str, int]], dict[str, tuple[RolloutKey, ...]]]:
         with Catalog.open(store, read_only=True) as catalog:
             kept = catalog.rollout_keys(probe_id)
-        owed = owed_keys(probe_id, samples, num_rollouts, kept)
+        return kept, owed_keys(probe_id, samples, num_rollouts, kept)
+
+    _, owed = look()
+    # Where nothing is owed, another run of this probe is not in the way.
+    lock = probe_lock(directory) if owed else nullcontext()
+    with lock, nullcontext(stop) if stop is not None else stop_on_signals() as stop_requested:
+        kept, owed = look()
         num_wanted = len(samples) * num_rollouts
         num_kept = num_wanted - sum(map(len, owed.values()))
         damaged: list[str] = []

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -27,11 +26,17 @@ def stop_on_signals() -> Iterator[Callable[[], signal.Signals | None]]:
             raise KeyboardInterrupt
         print("finishing the batch in hand; once more stops at once", file=sys.stderr, flush=True)
 
-    before: dict[signal.Signals, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        before = {number: signal.signal(number, handle) for number in SIGNALS}
-    try:
+    with signals_to(handle):
         yield lambda: received[0] if received else None
+
+
+@contextmanager
+def signals_to(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Inside the block `handle` gets SIGINT and SIGTERM; outside the main thread it gets none."""
+    is_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, handle) for number in SIGNALS} if is_main else {}
+    try:
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

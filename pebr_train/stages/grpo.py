@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from pebr_data.engines.transformers import eos_token_ids
-from pebr_data.errors import ConfigError
+from pebr_data.errors import ConfigError, DataError
+from pebr_data.models import ResolvedModel
 from pebr_data.prompts import open_template
 from pebr_train.arithmetic import generation_batch_size, steps_per_generation_batch
 from pebr_train.dataset import grpo_dataset
@@ -27,7 +28,7 @@ def train_grpo(stage: GrpoStage, request: StageRequest) -> int:
         ConfigError: TRL refuses the settings, or `freeze` does not fit the model.
         DataError: The mixture cannot be trained on.
     """
-    from transformers import AutoProcessor, GenerationConfig
+    from transformers import AutoProcessor
 
     from pebr_train.callbacks import CheckpointCallback, MetricsCallback, StopCallback
     from pebr_train.stages.grpo_trainer import PebrGRPOTrainer
@@ -35,8 +36,8 @@ def train_grpo(stage: GrpoStage, request: StageRequest) -> int:
 
     where = request.model.location
     processor = AutoProcessor.from_pretrained(where, revision=request.model.hub_revision, padding_side="left")
-    generation_config = GenerationConfig.from_pretrained(where, revision=request.model.hub_revision)
-    rewards = open_rewards(stage.rewards, _context(request, eos_token_ids(generation_config, processor.tokenizer)))
+    ends = eos_token_ids(_generation_config(request.model), processor.tokenizer)
+    rewards = open_rewards(stage.rewards, _context(request, ends))
     trainer = PebrGRPOTrainer(
         model=where,
         processing_class=processor,
@@ -62,6 +63,12 @@ def _config(stage: GrpoStage, request: StageRequest) -> Any:
     from trl import GRPOConfig
 
     policy = request.manifest.fingerprint
+    if not policy["temperature"]:
+        raise DataError(
+            "the mixture was probed at temperature 0, where all of a prompt's completions are the same",
+            where=str(request.manifest.directory),
+            help="probe above 0, then select and export again",
+        )
     arguments = {
         **shared_arguments(request),
         "temperature": policy["temperature"],
@@ -77,6 +84,17 @@ def _config(stage: GrpoStage, request: StageRequest) -> Any:
         "reward_weights": [reward.weight for reward in stage.rewards],
     }
     return build_config(GRPOConfig, request, arguments)
+
+
+def _generation_config(model: ResolvedModel) -> Any:
+    """The model's generation config; one that brings none gets what transformers makes of its config, as in a probe."""
+    from transformers import AutoConfig, GenerationConfig
+
+    where, revision = model.location, model.hub_revision
+    try:
+        return GenerationConfig.from_pretrained(where, revision=revision)
+    except OSError:
+        return GenerationConfig.from_model_config(AutoConfig.from_pretrained(where, revision=revision))
 
 
 def _context(request: StageRequest, ends: frozenset[int]) -> RewardContext:

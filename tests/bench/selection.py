@@ -1,6 +1,6 @@
 """Does it learn, and does selection pay? Every recipe over several seeds, side by side.
 
-    python tests/bench/selection.py --seeds 0 1 2
+    .venv/bin/python tests/bench/selection.py --seeds 0 1 2
 
 Runs what is not done yet, `--jobs` runs at a time with an equal share of the cores each, then prints one row per run:
 held-out figures of the base and after each stage, the paired difference from the base with its 95 % interval, and the

@@ -170,6 +170,21 @@ def test_stats_tell_every_policy_apart(place: Path, probed: list[str], capsys: p
     assert "warmed-up, image, temperature 1.2, top_p 0.99, 4 rollouts" in text
 
 
+def test_stats_give_evaluations_a_line_each_and_no_bands(
+    place: Path, probed: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    greedy = fingerprint("warmed-up", temperature=0.0, top_p=1.0)
+    probe(place / "store", {sample_id: [Outcome.CORRECT] for sample_id in probed[:4]}, greedy)
+
+    told = run_json(capsys, "stats", "--rollouts", "4")
+    _, text, _ = run(capsys, "stats", "--rollouts", "4")
+
+    assert f"probe {greedy.probe_id}:" not in text
+    (line,) = [line.split() for line in text.splitlines() if greedy.probe_id in line]
+    assert line == ["small", "train", "warmed-up", "image", "greedy", "4", "4", "0", "1.000", greedy.probe_id]
+    assert sum(row["unprobed"] for row in told["bands"] if row["probe_id"] == greedy.probe_id) == 10
+
+
 def test_show_gives_the_sample_its_images_its_mixtures_and_its_rollouts(
     place: Path, probed: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from pebr_train.recipe import GrpoStage, SftStage
 from pebr_train.rundir import StageDir
 from pebr_train.stages.base import StageRequest
 from tests import probed_store
-from tests.tiny_vlm import save_idefics3
+from tests.tiny_vlm import EOS, save_idefics3
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("trl")
@@ -193,6 +194,27 @@ def test_grpo_keeps_every_completion_and_logs_each_reward_by_itself(
         assert line["reward"] == pytest.approx(rows["reward"].mean(), abs=1e-6)
 
 
+def test_grpo_takes_a_model_without_a_generation_config(
+    tmp_path: Path, model: ResolvedModel, mixtures: Mapping[str, Manifest]
+) -> None:
+    from pebr_train.stages.grpo import _generation_config
+
+    bare = Path(shutil.copytree(model.location, tmp_path / "bare"))
+    (bare / "generation_config.json").unlink()
+    assert _generation_config(resolve_model(bare)).eos_token_id == EOS
+
+    assert grpo(grpo_request(tmp_path, resolve_model(bare), mixtures["perception"], max_steps=1)) == 1
+
+
+def test_groups_are_not_sampled_at_temperature_0(
+    tmp_path: Path, model: ResolvedModel, mixtures: Mapping[str, Manifest]
+) -> None:
+    greedy = mixtures["perception"].model_copy(update={"fingerprint": {"template": "question", "temperature": 0.0}})
+
+    with pytest.raises(DataError, match="probed at temperature 0"):
+        grpo(grpo_request(tmp_path, model, greedy.at(tmp_path)))
+
+
 def test_grpo_samples_as_the_probe_did(tmp_path: Path, model: ResolvedModel, mixtures: Mapping[str, Manifest]) -> None:
     from pebr_train.stages.grpo import _config
 
@@ -229,8 +251,6 @@ def test_a_stage_stopped_and_resumed_ends_where_an_uninterrupted_one_does(
 def test_a_kill_between_the_last_checkpoint_and_the_final_model_costs_no_step(
     tmp_path: Path, model: ResolvedModel, mixtures: Mapping[str, Manifest]
 ) -> None:
-    import shutil
-
     request = grpo_request(tmp_path, model, mixtures["perception"])
     grpo(request)
     before = weights(request.directory.final)

@@ -237,3 +237,10 @@ def test_somebody_elses_database_is_refused(tmp_path: Path) -> None:
     other.close()
     with pytest.raises(DataError, match="not a pebr catalog"), Catalog.open(tmp_path):
         pass
+
+
+def test_a_file_where_the_store_should_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("x", encoding="utf-8")
+    for read_only in (True, False):
+        with pytest.raises(StorageError, match="this is a file"), Catalog.open(tmp_path / "store", read_only=read_only):
+            pass

@@ -18,7 +18,7 @@ from pebr_data.catalog.ingest import BATCH_SIZE, BuildResult, IngestCounts, buil
 from pebr_data.catalog.pending import pending
 from pebr_data.catalog.store import Catalog
 from pebr_data.config import load_catalog_config
-from pebr_data.errors import DataError, StorageError
+from pebr_data.errors import DataError, RefusedError, StorageError
 from pebr_data.images import ImageStore
 from pebr_data.sources.base import Reject
 from pebr_data.types import Candidate, sample_id_of
@@ -121,6 +121,18 @@ def test_samples_are_found_by_catalog_split_and_id(tmp_path: Path) -> None:
             catalog.samples(sample_ids=[zero.sample_id, "feed"])
         with pytest.raises(DataError, match="no catalog named toyz; it has other, toys"):
             catalog.samples("toyz")
+
+
+def test_a_sample_is_not_moved_to_another_split_under_another_catalog(tmp_path: Path) -> None:
+    ingest(tmp_path, candidate(0))
+    with pytest.raises(RefusedError, match="into the split 'test' that the catalog 'toys' has in 'train'"):
+        ingest(tmp_path, candidate(1), candidate(0, split="test"), catalog="other")
+    with Catalog.open(tmp_path, read_only=True) as catalog:
+        assert [sample.split for sample in catalog.samples("toys")] == ["train"]
+        assert catalog.samples("other") == []
+    ingest(tmp_path, candidate(0, source="mine", split="test"), catalog="other")
+    with Catalog.open(tmp_path, read_only=True) as catalog:
+        assert [sample.split for sample in catalog.samples("other")] == ["test"]
 
 
 def test_what_cannot_be_used_is_a_reject_with_a_reason(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pebr_data.catalog.store import Catalog
 from pebr_data.errors import DataError
+from pebr_data.grading import GRADER_VERSION
 from pebr_data.images import ImageStore
 from pebr_data.types import Candidate, Condition, Fingerprint, Generation, Grade, Outcome, Rollout, RolloutKey
 
@@ -154,6 +155,16 @@ def test_two_graders_are_never_mixed(catalog: Catalog) -> None:
     assert catalog.pass_rates(PROBE, 4)["band"].to_list() == ["hard"]
     assert {kept.grade.grader_version for kept in catalog.rollouts(PROBE)} == {"v2"}
     assert {kept.generation.completion for kept in catalog.rollouts(PROBE)} == {"text c"}
+
+
+def test_records_of_an_older_grader_that_come_in_late_do_not_bring_its_rules_back(catalog: Catalog) -> None:
+    first, second = (sample.sample_id for sample in catalog.samples("toys")[:2])
+    catalog.merge_rollouts(group(first, "cccc", version=GRADER_VERSION))
+    catalog.merge_rollouts(group(second, "wwww", version="older"))
+    catalog.save_grades([(made.key, made.grade) for made in group(first, "wwww", version="older")])
+    bands = {row["sample_id"]: row["band"] for row in catalog.pass_rates(PROBE, 4, "toys").iter_rows(named=True)}
+    assert (bands[first], bands[second]) == ("easy", "unprobed")
+    assert {kept.grade.grader_version for kept in catalog.rollouts(PROBE, [first])} == {GRADER_VERSION}
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from pebr_data.config import FileSourceConfig, ShapesSourceConfig, load_catalog_config
+from pebr_data.config import EngineName, FileSourceConfig, ShapesSourceConfig, load_catalog_config
+from pebr_data.engines.base import ENGINES
 from pebr_data.errors import ConfigError
 from pebr_data.strict_yaml import FileModel, StrictModel, load_yaml
 from pebr_data.types import Band, Condition
@@ -249,3 +250,17 @@ def test_any_text_is_a_config_or_a_config_error(text: str) -> None:
             load_yaml(path, Recipe)
         except ConfigError as error:
             assert error.problems
+
+
+def test_unknown_keys_and_repeated_ones_do_not_hide_what_names_do_not_exist(tmp_path: Path) -> None:
+    text = "name: a\nname: b\nsources:\n  - {name: s, type: shapes, splits: {train: 4}}\n" + (
+        "probe: {template: section, tmp: 1}\nmixtures:\n  a: {policy: random, match: b}\n"
+    )
+    said = problems(tmp_path, text)
+    assert [line.split(":")[0] for line in said] == ["2", "5", "5", "7"]
+    assert "5: there is no prompt template `section`; did you mean `sections`?" in said
+    assert "7: there is no mixture `b`; there are: a" in said
+
+
+def test_the_engines_a_catalog_may_name_are_those_there_are() -> None:
+    assert get_args(EngineName) == tuple(ENGINES)

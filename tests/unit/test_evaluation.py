@@ -20,6 +20,7 @@ from pebr_train.evaluation import (
     evaluation_from_json,
     load_evaluation,
     save_evaluation,
+    saved_identity,
 )
 
 SAMPLED = Fingerprint("tiny", "a" * 16, "question", Condition.IMAGE, 1.2, 0.99, 160, 802_816, "transformers")
@@ -92,6 +93,18 @@ def test_a_saved_evaluation_is_read_back_and_leaves_nothing_beside_it(tmp_path: 
     assert load_evaluation(path) == whole
     assert list(path.parent.iterdir()) == [path]
     assert json.loads(path.read_text())["pass_at_1"]["mean"] == 0.0
+
+
+def test_a_saved_evaluation_says_what_decided_it(tmp_path: Path) -> None:
+    whole, path = evaluation(result("a", RIGHT, WRONG)), tmp_path / "base.json"
+    assert saved_identity(path) is None
+    save_evaluation(whole, path)
+    assert saved_identity(path) is None
+    save_evaluation(whole, path, identity={"model": "m"})
+    assert saved_identity(path) == {"model": "m"}
+    assert load_evaluation(path) == whole
+    path.write_text("[", encoding="utf-8")
+    assert saved_identity(path) is None
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema_version": 99}'])

@@ -87,3 +87,10 @@ def test_a_shard_outside_the_directory_is_refused(exported: Path, file: str) -> 
     edit(exported, shards=[{**shards[0], "file": file}])
     with pytest.raises(DataError, match="outside"):
         load_manifest(exported)
+
+
+def test_a_manifest_whose_counts_do_not_agree_is_refused_with_a_way_out(exported: Path) -> None:
+    edit(exported, num_samples=2)
+    with pytest.raises(DataError, match="says 2 samples, but its shards hold 3") as caught:
+        load_manifest(exported)
+    assert f"move {exported} away" in str(caught.value.help)

@@ -81,3 +81,10 @@ def test_offline_a_branch_is_what_the_local_copy_says(tmp_path: Path, monkeypatc
     assert resolve_model("org/name").revision == commit
     with pytest.raises(UnavailableError, match="no copy of the model here"):
         resolve_model("org/other")
+
+
+def test_a_trained_model_is_called_by_run_and_stage_wherever_the_run_lies(tmp_path: Path) -> None:
+    final = make(tmp_path / "runs" / "quickstart" / "warmup" / "final")
+    moved = make(tmp_path / "elsewhere" / "quickstart" / "warmup" / "final")
+    assert resolve_model(final).name == resolve_model(moved).name == "quickstart/warmup"
+    assert resolve_model(final).revision == resolve_model(moved).revision

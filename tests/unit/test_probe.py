@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from pebr_data.engines.base import Engine, Request, Sampling
 from pebr_data.errors import BusyError, ConfigError, DataError, Interrupted, UnavailableError, UsageError
 from pebr_data.probe import keep
 from pebr_data.probe.lock import probe_lock
+from pebr_data.probe.pace import PACE_FILE, Pace, write_pace
 from pebr_data.probe.run import ProbeResult, plan_probe, probe, run_probe
 from pebr_data.probe.spool import read_spool
 from pebr_data.types import Fingerprint, Generation, Outcome, Rollout, RolloutKey, Sample
@@ -226,6 +228,8 @@ def test_one_run_of_a_probe_at_a_time(store: Path) -> None:
     ):
         run(store, Scripted())
     assert run(store, Scripted()).num_generated == 24
+    with probe_lock(store / "probes" / fingerprint().probe_id):
+        assert run(store, Scripted()).num_owed == 0, "a finished probe has nothing to wait for"
 
 
 def test_the_catalog_can_be_read_while_a_probe_generates(store: Path) -> None:
@@ -361,3 +365,35 @@ def test_seeds_come_from_the_key_alone() -> None:
     key = RolloutKey(fingerprint().probe_id, "sample", 3)
     assert key.seed == replace(key).seed
     assert len({replace(key, index=index).seed for index in range(100)}) == 100
+
+
+def test_a_probe_whose_engine_does_not_open_leaves_no_trace_in_the_catalog(store: Path) -> None:
+    def broken() -> Engine:
+        raise UnavailableError("the model cannot be loaded")
+
+    with pytest.raises(UnavailableError):
+        run_probe(store, samples_of(store), fingerprint(), broken, num_rollouts=4)
+    with Catalog.open(store, read_only=True) as catalog:
+        assert catalog.probes() == []
+
+
+def test_a_plan_tells_time_only_by_what_this_model_was_timed_at(
+    store: Path, config: CatalogConfig, model: str, tmp_path: Path
+) -> None:
+    unknown = plan_probe(config, store, model)
+    probe(config, store, model, limit=2, engine=Scripted())
+    pace = Pace(num_rollouts=8, num_tokens=40, seconds=2.0)
+    directory = store / "probes" / unknown.probe_id
+    assert json.loads((directory / PACE_FILE).read_text("utf-8"))["num_tokens"] == 8 * 9
+    write_pace(directory, pace)
+    write_pace(directory, Pace(num_rollouts=3, num_tokens=3, seconds=9.0))
+    hotter = config.model_copy(update={"probe": config.probe.model_copy(update={"temperature": 1.5})})
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text('{"other": true}', encoding="utf-8")
+
+    same, alike = plan_probe(config, store, model), plan_probe(hotter, store, model)
+
+    assert (unknown.expected_tokens, unknown.expected_seconds) == (None, None)
+    assert (same.num_owed, same.expected_tokens, same.expected_seconds) == (16, 80, 4.0)
+    assert (alike.num_owed, alike.expected_tokens, alike.expected_seconds) == (24, 120, 6.0)
+    assert plan_probe(config, store, str(tmp_path / "other")).pace is None

@@ -147,6 +147,15 @@ def test_batches_that_do_not_divide_are_refused_at_load(tmp_path: Path, extra: s
     assert any(message in line for line in problems(write(tmp_path, text)))
 
 
+def test_a_group_sampled_at_temperature_0_is_refused_and_a_warm_up_alone_is_not(tmp_path: Path) -> None:
+    catalog = CATALOG.replace("mixtures:", "probe: {temperature: 0}\nmixtures:")
+
+    (found,) = problems(write(tmp_path, RECIPE, catalog))
+
+    assert found.startswith(f"{tmp_path}/recipe.yaml:12: `grpo` cannot learn: at `probe.temperature: 0` in ")
+    load_recipe(write(tmp_path, RECIPE[: RECIPE.index("  - name: perception")], catalog))
+
+
 def test_similarity_without_an_encoder_is_refused(tmp_path: Path) -> None:
     (found,) = problems(write(tmp_path, RECIPE.replace("reward_models: {clip: pebr-tiny-clip}\n", "")))
 
@@ -177,3 +186,18 @@ def test_directories_are_relative_to_the_recipe_and_hub_ids_are_left_alone(tmp_p
 )
 def test_every_shipped_recipe_is_valid(name: str) -> None:
     load_recipe(RECIPES / name)
+
+
+def test_paths_beside_the_recipe_are_told_plainly_unless_a_link_is_on_the_way(tmp_path: Path) -> None:
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "catalogs").mkdir()
+    write(tmp_path / "catalogs")
+    path = write(tmp_path / "recipes", RECIPE.replace("small.yaml", "../catalogs/small.yaml"))
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "deep" / "er" / "linked").symlink_to(tmp_path / "recipes")
+
+    plain, config = load_recipe(path)
+    linked, _ = load_recipe(tmp_path / "deep" / "er" / "linked" / "recipe.yaml")
+
+    assert plain.catalog_path == config.path == tmp_path / "catalogs" / "small.yaml"
+    assert linked.catalog_path == tmp_path / "deep" / "er" / "linked" / ".." / "catalogs" / "small.yaml"

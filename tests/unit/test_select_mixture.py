@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -198,6 +199,19 @@ class TestWhichProbe:
         assert second in str(caught.value)
         for asked in (second, second[:6], "warmed-up"):
             assert {mixture.probe_id for mixture in select(config, store, probe_id=asked)} == {second}
+
+    def test_a_probe_that_finished_no_group_is_not_taken_by_itself(self, store: Path, tmp_path: Path) -> None:
+        config = make_config(tmp_path)
+        with Catalog.open(store, read_only=True) as catalog:
+            (first,) = catalog.probes("small")
+            sample_id = catalog.samples("small", split="train")[0].sample_id
+        evaluated = fingerprint("warmed-up")
+        probe(store, {sample_id: group(2)[:2]}, evaluated)
+        probe(store, {sample_id: group(2)[:1]}, dataclasses.replace(evaluated, temperature=0.0, top_p=1.0))
+
+        with Catalog.open(store, read_only=True) as catalog:
+            assert find_probe(catalog, store, config) == first
+            assert find_probe(catalog, store, config, "warmed-up").probe_id == evaluated.probe_id
 
     def test_the_one_that_was_run_last_is_preferred(self, store: Path, tmp_path: Path) -> None:
         config = make_config(tmp_path)

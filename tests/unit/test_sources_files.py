@@ -249,8 +249,9 @@ def test_a_broken_json_file_is_an_error_with_help(tmp_path: Path, content: bytes
 def test_missing_and_compressed_places_are_errors(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such directory"):
         read(source(file="nowhere/rows.jsonl"), tmp_path)
-    with pytest.raises(DataError, match=r"no such file, rows\.jsonl"):
+    with pytest.raises(DataError, match=r"no such file, .*rows\.jsonl") as caught:
         read(source(), tmp_path)
+    assert "`file` of the source `mine`" in str(caught.value.help)
     write_rows(tmp_path, row())
     with tarfile.open(tmp_path / "images.tar.gz", "w:gz"):
         pass

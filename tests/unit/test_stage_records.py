@@ -8,14 +8,35 @@ from pathlib import Path
 import pytest
 
 from pebr_data.errors import BusyError, DataError, RefusedError
-from pebr_data.hashing import digest
+from pebr_data.hashing import digest, digest_bytes
+from pebr_data.manifest import Manifest, Shard
 from pebr_train import metrics
+from pebr_train.checkpoints import mark_complete
 from pebr_train.done import Done, check_files, check_identity, final_files, read_done, write_done
-from pebr_train.identity import check_started, write_started
 from pebr_train.rollouts import RolloutLog
 from pebr_train.rundir import RunDir, StageDir
+from pebr_train.started import check_content, check_started, read_started, write_started
 
 IDENTITY = {"learning_rate": 1e-5, "seed": 0, "data": {"mixture": "hard"}}
+
+
+def manifest(mixture_id: str, rows: bytes) -> Manifest:
+    shard = Shard(file="shard-00000.parquet", sha256=digest_bytes(rows), num_rows=1, num_bytes=len(rows))
+    return Manifest(
+        format="trl", catalog="small", mixture="hard", mixture_id=mixture_id, policy="pebr", band="hard",
+        probe_id="p", fingerprint={"template": "question"}, num_samples=1, columns=("prompt",), shards=(shard,),
+        code_version="now",
+    )  # fmt: skip
+
+
+def half_trained(path: Path, on: Manifest) -> StageDir:
+    directory = StageDir(path)
+    write_started(directory, IDENTITY, on)
+    checkpoint = directory.checkpoints / "checkpoint-2"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "trainer_state.json").write_text("{}", encoding="utf-8")
+    mark_complete(checkpoint)
+    return directory
 
 
 def finished(directory: StageDir) -> Done:
@@ -66,13 +87,44 @@ def test_a_stage_trained_otherwise_is_refused_by_the_names_of_the_keys_that_diff
 
 
 def test_checkpoints_of_other_settings_are_not_continued(tmp_path: Path) -> None:
-    directory = StageDir(tmp_path)
-    check_started(directory, IDENTITY)
-    write_started(directory, IDENTITY)
+    directory = half_trained(tmp_path, manifest("m", b"rows"))
+    started = read_started(directory)
+    assert started is not None
 
-    check_started(directory, IDENTITY)
+    check_started(directory, started, IDENTITY)
     with pytest.raises(RefusedError, match="half trained with other settings: learning_rate"):
-        check_started(directory, {**IDENTITY, "learning_rate": 1e-4})
+        check_started(directory, started, {**IDENTITY, "learning_rate": 1e-4})
+
+
+def test_without_a_whole_checkpoint_a_stage_may_be_begun_again_with_mended_settings(tmp_path: Path) -> None:
+    directory = StageDir(tmp_path)
+    write_started(directory, IDENTITY, manifest("m", b"rows"))
+    (directory.checkpoints / "checkpoint-2").mkdir(parents=True)
+
+    assert read_started(directory) is None
+
+
+def test_checkpoints_that_say_not_what_they_are_of_are_not_continued(tmp_path: Path) -> None:
+    directory = half_trained(tmp_path, manifest("m", b"rows"))
+    directory.started.write_text("{}", encoding="utf-8")
+    with pytest.raises(DataError, match="cannot read what the stage is half trained on"):
+        read_started(directory)
+    directory.started.unlink()
+    with pytest.raises(DataError, match="cannot read what the stage is half trained on"):
+        read_started(directory)
+
+
+def test_a_half_trained_stage_goes_on_with_its_very_samples_or_not_at_all(tmp_path: Path) -> None:
+    kept = manifest("m", b"rows").at(tmp_path)
+    directory = half_trained(tmp_path, kept)
+    started = read_started(directory)
+    assert started is not None
+
+    check_content(directory, started, kept.model_copy(update={"code_version": "later"}))
+    with pytest.raises(RefusedError, match="samples that have changed since: content"):
+        check_content(directory, started, manifest("m", b"other rows").at(tmp_path))
+    with pytest.raises(RefusedError, match='mixture_id \\("m" -> "n"\\)'):
+        check_content(directory, started, manifest("n", b"rows").at(tmp_path))
 
 
 def test_a_run_is_held_by_one_process_which_the_next_one_names(tmp_path: Path) -> None:

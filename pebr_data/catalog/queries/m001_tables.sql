@@ -71,7 +71,7 @@ CREATE TABLE rollouts (
     PRIMARY KEY (probe_id, sample_id, idx)
 );
 
--- The graders a probe's rollouts have been graded by; the newest one's grades count.
+-- The graders a probe's rollouts have been graded by; grader_version.sql says whose grades count.
 CREATE TABLE gradings (
     probe_id       VARCHAR NOT NULL,
     grader_version VARCHAR NOT NULL,
