@@ -59,6 +59,7 @@ class FieldsConfig(StrictModel):
         answer_after: The answer is the rest of the line after the last occurrence of this text in its column. Rows
             without it are rejected.
         images: A path or a list of paths, relative to the source's `image_root`; null for text only.
+        grading: A column with a mapping of grading rules (synonyms, tolerance, …): `pebr_data.grading.GradingRules`.
         metadata: Columns to keep as they are.
     """
 
@@ -73,6 +74,7 @@ class FieldsConfig(StrictModel):
     description: str | None = None
     response: str | None = None
     skill: str | None = None
+    grading: str | None = None
     split: str | None = None
     metadata: tuple[str, ...] = ()
 

@@ -40,12 +40,33 @@ Answer the question about the image. Write these sections, in this order, each u
 
 Question: """
 
+_BOXED = """\
+Answer the question about the image. Reason step by step, then put the answer alone into \\boxed{}; for a
+multiple-choice question, the option's letter.
+
+Question: """
+
+_TAGGED = """\
+Answer the question about the image. Reason between <think> and </think>, then give the answer alone between <answer>
+and </answer>; for a multiple-choice question, the option's letter.
+
+Question: """
+
+_DIRECT = """\
+Answer the question about the image with the answer alone: a word, a number, a formula, or an option's letter.
+
+Question: """
+
 TEMPLATES: dict[str, PromptTemplate] = {
     "sections": PromptTemplate("sections", _SECTIONS, ("section",)),
     "question": PromptTemplate("question", "", ("section",)),
+    "boxed": PromptTemplate("boxed", _BOXED, ("boxed", "phrase")),
+    "tagged": PromptTemplate("tagged", _TAGGED, ("tag",)),
+    "direct": PromptTemplate("direct", _DIRECT, ("tag", "boxed", "phrase", "last_line")),
 }
 """`sections` asks for the paper's five sections (own wording); `question` is the question alone, for a policy that
-has already been trained to answer in sections."""
+has already been trained to answer in sections; `boxed`, `tagged` and `direct` are for policies trained on other
+formats, and look for the answer where they ask for it."""
 
 
 def open_template(name: str) -> PromptTemplate:

@@ -55,12 +55,13 @@ class Candidate:
         question: The question, without `<image>` placeholders.
         answer: The gold answer as text.
         images: Encoded image files (PNG, JPEG, …), in the order the question refers to them.
-        answer_type: What the gold is (`count`, `word`, `yes_no`, `choice`, …), or None when unknown.
+        answer_type: What the gold is, one of `pebr_data.grading.ANSWER_TYPES`; None leaves it to be inferred.
         options: The options of a multiple-choice question, in order; empty otherwise.
         keywords: Phrases a good response mentions (the paper's `key_words`).
         description: Reference description of the image, or None.
         response: Reference response in the paper's sections, or None.
         skill: What the question needs (`count-color`, `compare`, …), or None.
+        grading: What else a grader must know, as keys of `pebr_data.grading.GradingRules`.
         metadata: Anything else that is known of it, JSON-serialisable; difficulty factors live here.
     """
 
@@ -75,12 +76,16 @@ class Candidate:
     description: str | None = None
     response: str | None = None
     skill: str | None = None
+    grading: Mapping[str, Json] = field(default_factory=dict)
     metadata: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One stored candidate; fields as in `Candidate`, with its images as content hashes (sha256 hex)."""
+    """One stored candidate; fields as in `Candidate`, with its images as content hashes (sha256 hex).
+
+    `answer_type_reason` says why the answer type is what it is: declared by the source, or inferred from what.
+    """
 
     sample_id: str
     source: str
@@ -94,7 +99,9 @@ class Sample:
     description: str | None = None
     response: str | None = None
     skill: str | None = None
+    grading: Mapping[str, Json] = field(default_factory=dict)
     metadata: Mapping[str, Json] = field(default_factory=dict)
+    answer_type_reason: str | None = None
 
 
 def sample_id_of(source: str, question: str, answer: str, image_hashes: tuple[str, ...]) -> str:

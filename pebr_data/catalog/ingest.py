@@ -30,9 +30,12 @@ from pebr_data.catalog.samples import (
 )
 from pebr_data.config import CatalogConfig
 from pebr_data.errors import DataError, StorageError
+from pebr_data.grading.infer import ANSWER_TYPES, infer_answer_type
+from pebr_data.grading.rules import read_rules
 from pebr_data.hashing import digest
 from pebr_data.images import ImageStore
 from pebr_data.sources.base import Reject, open_source, source_stamp
+from pebr_data.strict_yaml import nearest
 from pebr_data.types import Candidate, Sample, sample_id_of
 
 BATCH_SIZE = 512
@@ -266,6 +269,9 @@ def _sample(candidate: Candidate, images: ImageStore) -> Sample | str:
         metadata_json(candidate.metadata).encode()
     except (TypeError, ValueError) as error:
         return f"the metadata is not JSON: {error}"
+    problem = _grading_problem(candidate)
+    if problem is not None:
+        return problem
     image_hashes: list[str] = []
     for number, data in enumerate(candidate.images, start=1):
         try:
@@ -278,6 +284,10 @@ def _sample(candidate: Candidate, images: ImageStore) -> Sample | str:
                 where=str(images.root),
                 help="see to the disk, then build again: what is stored stays",
             ) from error
+    answer_type, answer_type_reason = candidate.answer_type, "declared by the source"
+    if answer_type is None:
+        inferred = infer_answer_type(candidate.answer, candidate.options, candidate.question)
+        answer_type, answer_type_reason = inferred.answer_type, inferred.reason
     return Sample(
         sample_id=sample_id_of(candidate.source, candidate.question, candidate.answer, tuple(image_hashes)),
         source=candidate.source,
@@ -285,14 +295,28 @@ def _sample(candidate: Candidate, images: ImageStore) -> Sample | str:
         question=candidate.question,
         answer=candidate.answer,
         image_hashes=tuple(image_hashes),
-        answer_type=candidate.answer_type,
+        answer_type=answer_type,
         options=candidate.options,
         keywords=candidate.keywords,
         description=candidate.description,
         response=candidate.response,
         skill=candidate.skill,
+        grading=candidate.grading,
         metadata=candidate.metadata,
+        answer_type_reason=answer_type_reason,
     )
+
+
+def _grading_problem(candidate: Candidate) -> str | None:
+    """Why the candidate's answer type or grading rules cannot be used, or None."""
+    if candidate.answer_type is not None and candidate.answer_type not in ANSWER_TYPES:
+        near = nearest(candidate.answer_type, ANSWER_TYPES)
+        return f"there is no answer type {candidate.answer_type!r}" + (f"; did you mean {near!r}?" if near else "")
+    try:
+        read_rules(candidate.grading)
+    except DataError as error:
+        return error.what
+    return None
 
 
 def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import duckdb
 import polars as pl
 
+from pebr_data.catalog.gradings import grader_version
 from pebr_data.catalog.queries import load_query
-from pebr_data.catalog.rollouts import grader_version, probe_fingerprint
+from pebr_data.catalog.rollouts import probe_fingerprint
 from pebr_data.catalog.samples import require_catalog
 from pebr_data.difficulty.pass_rate import band, posterior
 from pebr_data.types import Band
@@ -18,6 +19,7 @@ def pass_rates(
     group_size: int,
     catalog: str | None,
     split: str | None,
+    version: str | None = None,
 ) -> pl.DataFrame:
     """One row per sample; see `Catalog.pass_rates` for the columns."""
     probe_fingerprint(connection, probe_id)
@@ -27,7 +29,7 @@ def pass_rates(
         load_query("outcome_counts"),
         params={
             "probe_id": probe_id,
-            "grader_version": grader_version(connection, probe_id),
+            "grader_version": grader_version(connection, probe_id) if version is None else version,
             "group_size": group_size,
             "catalog": catalog,
             "split": split,

@@ -11,11 +11,11 @@ import duckdb
 import pyarrow as pa
 
 from pebr_data.catalog.connection import first_row, transaction
+from pebr_data.catalog.gradings import note_grading
 from pebr_data.catalog.queries import load_query
 from pebr_data.catalog.samples import require_catalog
 from pebr_data.catalog.schema import now
 from pebr_data.errors import DataError
-from pebr_data.grading import GRADER_VERSION
 from pebr_data.types import Condition, Fingerprint, Generation, Grade, Json, Outcome, Rollout, RolloutKey
 
 _KEY = [("probe_id", pa.string()), ("sample_id", pa.string()), ("idx", pa.int16())]
@@ -52,6 +52,7 @@ class Probe:
         created: When it was first registered (UTC).
         num_samples: Samples with at least one kept rollout, of the catalog asked for.
         num_rollouts: Kept rollouts (those that did not end in an engine's error), of the catalog asked for.
+        grader_version: The grading in force: whose grades count. None before anything was graded.
     """
 
     probe_id: str
@@ -59,6 +60,7 @@ class Probe:
     created: datetime
     num_samples: int
     num_rollouts: int
+    grader_version: str | None
 
 
 def register_probe(connection: duckdb.DuckDBPyConnection, fingerprint: Fingerprint) -> str:
@@ -117,7 +119,7 @@ def rollout_keys(connection: duckdb.DuckDBPyConnection, probe_id: str) -> set[tu
 def read_rollouts(
     connection: duckdb.DuckDBPyConnection, probe_id: str, sample_ids: Sequence[str] | None
 ) -> list[Rollout]:
-    """A probe's rollouts with the grade that counts, by sample and index; `sample_ids` None reads all.
+    """A probe's rollouts with their grades by the grading in force, by sample and index; `sample_ids` None reads all.
 
     Raises:
         DataError: There is no such probe.
@@ -125,11 +127,7 @@ def read_rollouts(
     probe_fingerprint(connection, probe_id)
     rows = connection.execute(
         load_query("rollouts"),
-        {
-            "probe_id": probe_id,
-            "sample_ids": None if sample_ids is None else list(sample_ids),
-            "running": GRADER_VERSION,
-        },
+        {"probe_id": probe_id, "sample_ids": None if sample_ids is None else list(sample_ids)},
     ).fetchall()
     return [_rollout(probe_id, row) for row in rows]
 
@@ -146,16 +144,6 @@ def probe_fingerprint(connection: duckdb.DuckDBPyConnection, probe_id: str) -> F
     return _fingerprint(row[0])
 
 
-def grader_version(connection: duckdb.DuckDBPyConnection, probe_id: str) -> str | None:
-    """The grader whose grades of this probe count; None before anything was graded.
-
-    It is `GRADER_VERSION` when that has graded any of it, whatever came in later: records of an older pebr that are
-    recovered from a spool do not bring its rules back. Otherwise it is the grader that came last.
-    """
-    row = first_row(connection, load_query("grader_version"), {"probe_id": probe_id, "running": GRADER_VERSION})
-    return None if row is None else str(row[0])
-
-
 def list_probes(connection: duckdb.DuckDBPyConnection, catalog: str | None) -> list[Probe]:
     """The probes with rollouts of that catalog's samples (None: all probes), oldest first."""
     if catalog is not None:
@@ -168,8 +156,9 @@ def list_probes(connection: duckdb.DuckDBPyConnection, catalog: str | None) -> l
             created=created.replace(tzinfo=UTC),
             num_samples=num_samples,
             num_rollouts=num_rollouts,
+            grader_version=grader_version,
         )
-        for probe_id, fingerprint, created, num_samples, num_rollouts in rows
+        for probe_id, fingerprint, created, num_samples, num_rollouts, grader_version in rows
     ]
 
 
@@ -180,7 +169,7 @@ def _failed(rollout: Rollout) -> bool:
 def _write_grades(connection: duckdb.DuckDBPyConnection, grades: Sequence[tuple[RolloutKey, Grade]]) -> None:
     versions = sorted({(key.probe_id, grade.grader_version) for key, grade in grades})
     for probe_id, version in versions:
-        connection.execute("INSERT INTO gradings VALUES (?, ?, ?) ON CONFLICT DO NOTHING", [probe_id, version, now()])
+        note_grading(connection, probe_id, version)
     rows = [
         {
             "probe_id": key.probe_id,

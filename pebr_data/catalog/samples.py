@@ -31,6 +31,8 @@ _SAMPLES = pa.schema(
         ("response", pa.string()),
         ("skill", pa.string()),
         ("metadata", pa.string()),
+        ("answer_type_reason", pa.string()),
+        ("grading", pa.string()),
     ]
 )
 _IMAGES = pa.schema([("sample_id", pa.string()), ("position", pa.int16()), ("image_hash", pa.string())])
@@ -176,13 +178,19 @@ def read_samples(
     catalog: str | None,
     split: str | None,
     sample_ids: Sequence[str] | None,
+    golds: str | None = None,
 ) -> list[Sample]:
-    """Samples by source and position; with `sample_ids`, in that order. None of the three filters."""
+    """Samples by source and position; with `sample_ids`, in that order; see `Catalog.samples`."""
     if catalog is not None:
         require_catalog(connection, catalog)
     rows = connection.execute(
         load_query("samples"),
-        {"catalog": catalog, "split": split, "sample_ids": None if sample_ids is None else list(sample_ids)},
+        {
+            "catalog": catalog,
+            "split": split,
+            "sample_ids": None if sample_ids is None else list(sample_ids),
+            "golds": golds,
+        },
     ).fetchall()
     samples = [_sample(row) for row in rows]
     if sample_ids is None:
@@ -260,13 +268,15 @@ def _row(placed: PlacedSample) -> dict[str, Json]:
         "response": sample.response,
         "skill": sample.skill,
         "metadata": metadata_json(sample.metadata),
+        "answer_type_reason": sample.answer_type_reason,
+        "grading": metadata_json(sample.grading),
     }
 
 
 def _sample(row: tuple[Json, ...]) -> Sample:
     (
         sample_id, source, split, question, answer, image_hashes, answer_type,
-        options, keywords, description, response, skill, metadata,
+        options, keywords, description, response, skill, metadata, answer_type_reason, grading,
     ) = row  # fmt: skip
     return Sample(
         sample_id=sample_id,
@@ -281,5 +291,7 @@ def _sample(row: tuple[Json, ...]) -> Sample:
         description=description,
         response=response,
         skill=skill,
+        grading=json.loads(grading),
         metadata=json.loads(metadata),
+        answer_type_reason=answer_type_reason,
     )

@@ -16,8 +16,13 @@ def m001_tables(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(load_query("m001_tables"))
 
 
+def m002_grading(connection: duckdb.DuckDBPyConnection) -> None:
+    """Answer types with their reasons, grading rules, corrected golds, and which grading counts."""
+    connection.execute(load_query("m002_grading"))
+
+
 # Append only: a released migration is never edited, because catalogs exist that ran it.
-MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (m001_tables,)
+MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (m001_tables, m002_grading)
 SCHEMA_VERSION = len(MIGRATIONS)
 
 

@@ -12,19 +12,33 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from pebr_data.catalog import mixtures, rollouts, samples
-from pebr_data.catalog.connection import connect
+from pebr_data.catalog import golds as corrected
+from pebr_data.catalog import gradings, mixtures, rollouts, samples
+from pebr_data.catalog.connection import connect, transaction
+from pebr_data.catalog.golds import GoldFix
 from pebr_data.catalog.ingest import IngestCounts, ingest
 from pebr_data.catalog.pass_rates import pass_rates
 from pebr_data.catalog.rollouts import Probe
 from pebr_data.catalog.stats import Stats, stats
-from pebr_data.types import Candidate, Fingerprint, Grade, Json, Mixture, Rollout, RolloutKey, Sample
+from pebr_data.types import (
+    Candidate,
+    Fingerprint,
+    FinishReason,
+    Grade,
+    Json,
+    Mixture,
+    Outcome,
+    Rollout,
+    RolloutKey,
+    Sample,
+)
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
 
     from pebr_data.images import ImageStore
@@ -74,14 +88,22 @@ class Catalog:
         return ingest(lambda: nullcontext(self._connection), catalog, config_digest, candidates, images)
 
     def samples(
-        self, catalog: str | None = None, split: str | None = None, sample_ids: Sequence[str] | None = None
+        self,
+        catalog: str | None = None,
+        split: str | None = None,
+        sample_ids: Sequence[str] | None = None,
+        *,
+        golds: str | None = None,
     ) -> list[Sample]:
         """Samples that meet every filter given, by source and position; with `sample_ids`, in that order.
+
+        Their answers are the corrected golds in force where there are any; with `golds`, those of that set, and with
+        `SOURCE_GOLDS` the sources' own.
 
         Raises:
             DataError: The store has no such catalog; or, with `sample_ids` alone, one of the samples is not there.
         """
-        return samples.read_samples(self._connection, catalog, split, sample_ids)
+        return samples.read_samples(self._connection, catalog, split, sample_ids, golds)
 
     def register_probe(self, fingerprint: Fingerprint) -> str:
         """Records a policy before its rollouts are merged; gives its `probe_id`. Registering twice changes nothing."""
@@ -114,12 +136,78 @@ class Catalog:
         """Adds another grader version's grades to merged rollouts. The old ones stay."""
         rollouts.save_grades(self._connection, grades)
 
+    def grader_version(self, probe_id: str) -> str | None:
+        """The grading in force: whose grades of this probe count. None before anything was graded."""
+        return gradings.grader_version(self._connection, probe_id)
+
+    def grader_versions(self, probe_id: str) -> list[str]:
+        """Every grading that has judged rollouts of this probe, oldest first."""
+        return gradings.grader_versions(self._connection, probe_id)
+
+    def use_grading(self, probe_ids: Sequence[str], version: str, golds: str) -> list[str]:
+        """Puts a grading in force for these probes, and its golds for every sample, all in one transaction.
+
+        Returns:
+            The probes among them that have rollouts which it has not judged; nothing was changed if there are any.
+        """
+        with transaction(self._connection):
+            owing = [one for one in probe_ids if len(gradings.ungraded(self._connection, one, version))]
+            if not owing:
+                for probe_id in probe_ids:
+                    gradings.use_grading(self._connection, probe_id, version)
+                corrected.use_golds(self._connection, golds)
+        return owing
+
+    def num_rollouts(self, probe_id: str) -> int:
+        """Every rollout of a probe, of whatever catalog, errors included."""
+        return gradings.num_rollouts(self._connection, probe_id)
+
+    def ungraded(self, probe_id: str, version: str) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Where the rollouts lie that a grading has not judged: row numbers for `completions_at`, ascending, int64."""
+        return gradings.ungraded(self._connection, probe_id, version)
+
+    def completions_at(self, probe_id: str, places: Sequence[int]) -> list[tuple[str, int, str, FinishReason]]:
+        """The probe's rollouts at these row numbers: (sample_id, index, completion, finish reason), in no order.
+
+        A row number holds for as long as nobody writes to its row; one that has moved is left out.
+        """
+        return gradings.completions_at(self._connection, probe_id, places)
+
+    def confusion(self, probe_id: str, before: str, after: str) -> dict[tuple[Outcome, Outcome], int]:
+        """How many rollouts have this outcome under one grading and that under another; those that both judged."""
+        return gradings.confusion(self._connection, probe_id, before, after)
+
+    def disputed_samples(self, probe_id: str, one: str, other: str, catalog: str | None = None) -> pl.DataFrame:
+        """The samples whose grades two gradings dispute, the most disputed first.
+
+        A rollout is disputed when one of the two holds it for correct and the other does not, or when it says nothing
+        (`ungradable`, `error`) under one of them only. How an answer is not correct is no dispute.
+
+        Columns: sample_id, num_disputed, num_rollouts (those that both have judged), num_correct_one,
+        num_correct_other; and of the first disputed rollout example (its index), outcome_one, outcome_other,
+        answer_one, answer_other, reason_one, reason_other.
+        """
+        return gradings.disputed_samples(self._connection, probe_id, one, other, catalog)
+
+    def golds_in_force(self) -> str:
+        """The name of the corrected golds that samples are read with; `SOURCE_GOLDS` when there are none."""
+        return corrected.golds_in_force(self._connection)
+
+    def golds(self, name: str) -> list[GoldFix]:
+        """The corrections of a set, by sample; none for `SOURCE_GOLDS`."""
+        return corrected.read_golds(self._connection, name)
+
+    def save_golds(self, fixes: Iterable[GoldFix]) -> str:
+        """Keeps a set of corrected golds and gives its name; samples are read with it once `use_grading` says so."""
+        with transaction(self._connection):
+            return corrected.save_golds(self._connection, fixes)
+
     def rollout_keys(self, probe_id: str) -> set[tuple[str, int]]:
         """(sample_id, index) of every kept rollout; those that ended in an engine's error are owed again."""
         return rollouts.rollout_keys(self._connection, probe_id)
 
     def rollouts(self, probe_id: str, sample_ids: Sequence[str] | None = None) -> list[Rollout]:
-        """A probe's rollouts with the grades that count, by sample and index, errors included.
+        """A probe's rollouts with their grades by the grading in force, by sample and index, errors included.
 
         Raises:
             DataError: There is no such probe.
@@ -127,12 +215,18 @@ class Catalog:
         return rollouts.read_rollouts(self._connection, probe_id, sample_ids)
 
     def pass_rates(
-        self, probe_id: str, num_rollouts: int = 8, catalog: str | None = None, split: str | None = None
+        self,
+        probe_id: str,
+        num_rollouts: int = 8,
+        catalog: str | None = None,
+        split: str | None = None,
+        *,
+        version: str | None = None,
     ) -> pl.DataFrame:
         """What a probe says of each sample, one row per sample, by source and position.
 
         With `catalog` every sample of it is there, probed or not; without, those with rollouts. Only the rollouts with
-        indices 0 .. num_rollouts - 1, as judged by this code's grader (else by the one that came last), count.
+        indices 0 .. num_rollouts - 1 count, as judged by the grading in force, or by the one that `version` names.
 
         Columns: sample_id, source, split, skill; num_rollouts, those that say something about the policy, which is the
         sum of num_correct, num_wrong, num_unparsed and num_truncated; num_ungradable and num_error beside them;
@@ -142,7 +236,7 @@ class Catalog:
         Raises:
             DataError: There is no such probe or catalog.
         """
-        return pass_rates(self._connection, probe_id, num_rollouts, catalog, split)
+        return pass_rates(self._connection, probe_id, num_rollouts, catalog, split, version)
 
     def save_mixture(
         self,

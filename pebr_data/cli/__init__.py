@@ -8,17 +8,21 @@ from typing import Annotated, Any
 
 import typer
 
+from pebr_data.cli.audit import audit_grader
 from pebr_data.cli.build import build
 from pebr_data.cli.errors import run_app
 from pebr_data.cli.export import export
 from pebr_data.cli.probe import probe
+from pebr_data.cli.regrade import regrade
 from pebr_data.cli.select import select
 from pebr_data.cli.show import show
 from pebr_data.cli.stats import stats
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "build": build,
+    "audit-grader": audit_grader,
     "probe": probe,
+    "regrade": regrade,
     "stats": stats,
     "select": select,
     "export": export,

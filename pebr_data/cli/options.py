@@ -26,5 +26,9 @@ Mixtures = Annotated[
     list[str] | None,
     typer.Option("--mixture", metavar="NAME", help="Only this mixture; may be given several times. All by default."),
 ]
+GraderName = Annotated[
+    str,
+    typer.Option("--grader", metavar="NAME", help="`pebr`, or `paper` for the rule of the paper's released scripts."),
+]
 
 DEFAULT_STORE = Path("store")

@@ -1,4 +1,4 @@
-"""`pebr-data show`: one sample, and what every policy made of it."""
+"""`pebr-data show`: one sample and what every policy made of it, or the samples that two graders dispute."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pebr_data.cli.disputed import show_disputed
 from pebr_data.cli.options import DEFAULT_STORE, AsJson, Store
 from pebr_data.cli.output import name_next, print_json, store_arguments
+from pebr_data.errors import UsageError
 
 if TYPE_CHECKING:
     from pebr_data.catalog.rollouts import Probe
@@ -17,7 +19,24 @@ if TYPE_CHECKING:
 
 
 def show(
-    sample_id: Annotated[str, typer.Argument(metavar="SAMPLE_ID", help="The sample's 16 hex digits.")],
+    sample_id: Annotated[
+        str | None, typer.Argument(metavar="[SAMPLE_ID]", help="The sample's 16 hex digits.", show_default=False)
+    ] = None,
+    disputed: Annotated[
+        bool, typer.Option("--disputed", help="Instead of one sample, list those whose grades two graders dispute.")
+    ] = False,
+    graders: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--graders",
+            metavar="A B",
+            help="With --disputed: two grader versions, or graders' names; what counts and the newest other one when "
+            "not given.",
+        ),
+    ] = None,
+    catalog: Annotated[
+        str | None, typer.Option("--catalog", metavar="NAME", help="With --disputed: only this catalog's samples.")
+    ] = None,
     store: Store = DEFAULT_STORE,
     as_json: AsJson = False,
 ) -> None:
@@ -25,20 +44,33 @@ def show(
 
     Question, answer, image files, the decision of every mixture, and the rollouts of every probe.
     """
+    if disputed == (sample_id is not None):
+        raise UsageError("give either a SAMPLE_ID or --disputed", help="pebr-data show --help")
+    if sample_id is None:
+        show_disputed(graders, catalog, store, as_json)
+    elif graders is not None or catalog is not None:
+        raise UsageError("--graders and --catalog belong to --disputed", help="pebr-data show --help")
+    else:
+        _show_sample(sample_id, store, as_json)
+
+
+def _show_sample(sample_id: str, store: Path, as_json: bool) -> None:
     from pebr_data.catalog.store import Catalog
+    from pebr_data.grading.versions import SOURCE_GOLDS
     from pebr_data.images import ImageStore
 
     with Catalog.open(store, read_only=True) as catalog:
         sample = catalog.samples(sample_ids=[sample_id])[0]
+        source_answer = catalog.samples(sample_ids=[sample_id], golds=SOURCE_GOLDS)[0].answer
         probed = [(probe, catalog.rollouts(probe.probe_id, [sample_id])) for probe in catalog.probes()]
         decisions = [(catalog.mixture(chosen), decision) for chosen, decision in catalog.sample_decisions(sample_id)]
     image_store = ImageStore(store / "images")
     images = [image_store.path(image_hash) for image_hash in sample.image_hashes]
     probed = [(probe, rollouts) for probe, rollouts in probed if rollouts]
     if as_json:
-        print_json(_as_json(sample, images, decisions, probed))
+        print_json(_as_json(sample, source_answer, images, decisions, probed))
         return
-    _print_sample(sample, images, decisions)
+    _print_sample(sample, source_answer, images, decisions)
     for probe, rollouts in probed:
         _print_rollouts(probe, rollouts)
     name_next("pebr-data", "stats", *store_arguments(store, DEFAULT_STORE))
@@ -46,6 +78,7 @@ def show(
 
 def _as_json(
     sample: Sample,
+    source_answer: str,
     images: Sequence[Path],
     decisions: Sequence[tuple[Mixture, str]],
     probed: Sequence[tuple[Probe, list[Rollout]]],
@@ -58,6 +91,7 @@ def _as_json(
         "images": images,
         "question": sample.question,
         "answer": sample.answer,
+        "source_answer": source_answer,
         "answer_type": sample.answer_type,
         "options": list(sample.options),
         "keywords": list(sample.keywords),
@@ -72,6 +106,7 @@ def _as_json(
             {
                 "probe_id": probe.probe_id,
                 "fingerprint": probe.fingerprint.to_json(),
+                "grader_version": probe.grader_version,
                 "rollouts": [
                     {
                         "index": rollout.key.index,
@@ -91,7 +126,9 @@ def _as_json(
     }
 
 
-def _print_sample(sample: Sample, images: Sequence[Path], decisions: Sequence[tuple[Mixture, str]]) -> None:
+def _print_sample(
+    sample: Sample, source_answer: str, images: Sequence[Path], decisions: Sequence[tuple[Mixture, str]]
+) -> None:
     facts: list[tuple[str, object]] = [
         ("sample", sample.sample_id),
         ("source", f"{sample.source}, split {sample.split}"),
@@ -99,6 +136,7 @@ def _print_sample(sample: Sample, images: Sequence[Path], decisions: Sequence[tu
         *(("image", path) for path in images),
         ("question", sample.question),
         ("answer", sample.answer if sample.answer_type is None else f"{sample.answer} ({sample.answer_type})"),
+        ("corrected", None if sample.answer == source_answer else f"the source's answer is {source_answer}"),
         ("options", " | ".join(sample.options)),
         ("keywords", ", ".join(sample.keywords)),
         ("description", sample.description),
@@ -116,7 +154,7 @@ def _print_rollouts(probe: Probe, rollouts: Sequence[Rollout]) -> None:
     num_correct = sum(rollout.grade.outcome == "correct" for rollout in rollouts)
     print(
         f"\n{fingerprint.model} ({fingerprint.condition}, temperature {fingerprint.temperature:g}), "
-        f"probe {probe.probe_id}: {num_correct}/{len(rollouts)} correct"
+        f"probe {probe.probe_id}: {num_correct}/{len(rollouts)} correct by {probe.grader_version}"
     )
     for rollout in rollouts:
         grade, generation = rollout.grade, rollout.generation

@@ -60,6 +60,7 @@ def _as_json(counted: Stats, mixtures: list[Mixture]) -> dict[str, Any]:
                 "fingerprint": probe.fingerprint.to_json(),
                 "num_samples": probe.num_samples,
                 "num_rollouts": probe.num_rollouts,
+                "grader_version": probe.grader_version,
             }
             for probe in counted.probes
         ],
@@ -105,7 +106,8 @@ def _print_bands(probe: Probe, counted: Stats) -> None:
     shown = probe.fingerprint
     print(
         f"\nprobe {probe.probe_id}: {shown.model}, {shown.condition}, temperature {shown.temperature:g}, "
-        f"top_p {shown.top_p:g}, {int(mine.select(outcomes).sum_horizontal().sum()):,} rollouts"
+        f"top_p {shown.top_p:g}, {int(mine.select(outcomes).sum_horizontal().sum()):,} rollouts, "
+        f"graded by {probe.grader_version}"
     )
     # A column that is zero everywhere says nothing.
     seen = [name for name in (*bands, *outcomes) if name in {"easy", "medium", "hard", "correct"} or mine[name].sum()]

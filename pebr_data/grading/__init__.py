@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
-from pebr_data.grading.answers import EXTRACTORS, extract_answer
-from pebr_data.grading.grade import GRADER_VERSION, grade, grade_answer
+from pebr_data.grading.answers import EXTRACTORS, find_answer
+from pebr_data.grading.grade import (
+    GRADER_VERSION,
+    PROFILES,
+    Attempt,
+    Gold,
+    Grader,
+    gold_of,
+    grade,
+    grade_batch,
+    grade_samples,
+)
+from pebr_data.grading.infer import ANSWER_TYPES, infer_answer_type
 from pebr_data.grading.perception import PerceptionScore, parse_description, score_description
+from pebr_data.grading.rules import GradingRules, read_rules
 from pebr_data.grading.sections import Sections, split_sections
 
 __all__ = [
+    "ANSWER_TYPES",
     "EXTRACTORS",
     "GRADER_VERSION",
+    "PROFILES",
+    "Attempt",
+    "Gold",
+    "Grader",
+    "GradingRules",
     "PerceptionScore",
     "Sections",
-    "extract_answer",
+    "find_answer",
+    "gold_of",
     "grade",
-    "grade_answer",
+    "grade_batch",
+    "grade_samples",
+    "infer_answer_type",
     "parse_description",
+    "read_rules",
     "score_description",
     "split_sections",
 ]

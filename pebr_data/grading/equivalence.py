@@ -1,164 +1,226 @@
 r"""Whether an extracted answer says what the gold says.
 
-Cheap, exact rules only: nothing is evaluated, every step is linear in the input, and a doubtful answer (`A or B`,
-`1 2 3`, `not red`) is not equal to anything but itself. Symbolic equality is not decided here: `2\sqrt{3}` equals
-`2√3` but not `\sqrt{12}`.
+Each answer type has its rule. Everything here is decided by reading, in time linear in the input, and a doubtful answer
+(`A or B`, `1 2 3`, `not red`) is not equal to anything but itself. What only algebra can tell (`\int` and its like) is
+left open: `Verdict.equal` is None then, and `pebr_data.grading.workers.symbolic` is asked.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from fractions import Fraction
 
-from pebr_data.grading.choices import is_formula, resolve_choice, same_text, split_letter
-from pebr_data.grading.normalize import clean, strip_lead, words_key
-from pebr_data.grading.numbers import numbers_equal, parse_number
+from pebr_data.grading.choices import letters_equal, names_several, resolve_choice, split_letter
+from pebr_data.grading.doubt import DOUBT
+from pebr_data.grading.formulas.expressions import compare_expressions, constant_value
+from pebr_data.grading.formulas.structures import compare_structures
+from pebr_data.grading.geometry import compare_geometry, geometry_problem
+from pebr_data.grading.infer import ANSWER_TYPES, infer_answer_type
+from pebr_data.grading.normalize import clean
+from pebr_data.grading.numbers import Number, numbers_equal, parse_number
+from pebr_data.grading.polarity import polarity
+from pebr_data.grading.readings import readings
+from pebr_data.grading.rules import DEFAULT_RULES, GradingRules
+from pebr_data.grading.text import is_formula, ocr_similarity, same_text, same_words
+from pebr_data.grading.units import unit_name
+from pebr_data.grading.verdict import Verdict, shorten, verdict
 
-ANSWER_TYPES = {
-    "count": "count",
-    "integer": "integer",
-    "decimal": "decimal",
-    "float": "decimal",
-    "number": "number",
-    "yes_no": "yes_no",
-    "boolean": "yes_no",
-    "choice": "choice",
-    "multiple_choice": "choice",
-    "word": "text",
-    "text": "text",
-}
-"""The answer types a sample may declare, and the rule each is compared by; any other type is inferred."""
-
-_YES = frozenset({"yes", "true", "y"})
-_NO = frozenset({"no", "false", "n"})
-_POLAR = re.compile(r"(yes|no|true|false|y|n)\b[\s,.;:!-]*(.*)", re.IGNORECASE | re.DOTALL)
-_PLAIN_POLAR = re.compile(r"(?:yes|no|true|false)[.!]?", re.IGNORECASE)
-_SINGLE_LETTER = re.compile(r"\(?[A-H]\)?[.:]?")
 _MAX_EXCESS = 1_000
 """Characters an answer may have more than the gold before it is an essay and not an answer."""
 
+_CALCULATION = re.compile(r"[0-9)] ?[-+×*·÷] ?[0-9(]")
+"""Working that was not finished: `50 - 8` states no number."""
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether an answer equals the gold, and why."""
+_ALGEBRAIC = re.compile(r"[\\^√π!=]|[a-zA-Z]{3,}\(")
+"""Signs that a number may be hidden in a formula; digits and words without them are no number, or several."""
 
-    equal: bool
-    reason: str
+_AND = re.compile(r",? and ")
+_OR = re.compile(r"\bor\b", re.IGNORECASE)
+_RATIO = re.compile(r"(?<=[0-9]) to (?=[0-9])")
+_EMPTY = frozenset({"∅", "{}", "empty set", "no solution", "no solutions", "no real solution", "no real solutions"})
+_NUMBERS = ("count", "integer", "decimal", "number")
+_ALGEBRA = ("expression", "equation", "set", "interval", "tuple", "list", "ratio")
 
 
-def gold_problem(gold: str, answer_type: str | None = None, options: Sequence[str] = ()) -> str | None:
+def gold_problem(
+    gold: str, answer_type: str | None = None, options: Sequence[str] = (), rules: GradingRules = DEFAULT_RULES
+) -> str | None:
     """Why no completion can be graded against this gold, or None when it is usable."""
     text = clean(gold)
     if not text:
         return "the gold answer is empty"
     if text.casefold() == "nan":
         return "the gold answer is NaN"
-    rule = ANSWER_TYPES.get(answer_type or "")
+    if answer_type is not None and answer_type not in ANSWER_TYPES:
+        return None
+    declared = ANSWER_TYPES.get(answer_type or "")
     if options and resolve_choice(text, options) is not None:
         return None
-    if rule == "yes_no" and _polarity(text) is None:
-        return f"the gold answer {_short(text)} is neither yes nor no"
-    if rule in ("count", "integer", "decimal"):
+    if declared == "yes_no" and polarity(text) is None:
+        return f"the gold answer {shorten(text)} is neither yes nor no"
+    if declared in ("count", "integer", "decimal"):
         number = parse_number(text)
         if number is None:
-            return f"the gold answer {_short(text)} is not a number"
-        if rule != "decimal" and number.value.denominator != 1:
-            return f"the gold answer {_short(text)} is not a whole number"
-    if rule == "choice" and options:
-        return f"the gold answer {_short(text)} names none of the {len(options)} options"
+            return f"the gold answer {shorten(text)} is not a number"
+        if declared != "decimal" and number.value.denominator != 1:
+            return f"the gold answer {shorten(text)} is not a whole number"
+    if declared == "choice" and options:
+        return f"the gold answer {shorten(text)} names none of the {len(options)} options"
+    if declared in ("box", "point"):
+        return geometry_problem(gold, declared, rules)
     return None
 
 
-def compare(answer: str, gold: str, answer_type: str | None = None, options: Sequence[str] = ()) -> Verdict:
-    """Whether an answer says what the gold says.
+def compare(
+    answer: str,
+    gold: str,
+    answer_type: str | None = None,
+    options: Sequence[str] = (),
+    rules: GradingRules = DEFAULT_RULES,
+) -> Verdict:
+    """Whether an answer says what the gold, or one of its synonyms, says.
 
     Args:
         answer: The extracted answer.
         gold: The gold answer; `gold_problem` must have found nothing wrong with it.
         answer_type: A key of `ANSWER_TYPES`; any other, or None, is inferred from the gold and the options.
         options: The options of a multiple-choice question, in order.
+        rules: How strictly.
     """
     if len(answer) > len(gold) + _MAX_EXCESS:
         return Verdict(False, f"not an answer but a text of {len(answer)} characters")
-    said, meant = clean(answer), clean(gold)
-    if not said:
+    if not clean(answer):
         return Verdict(False, "the answer has no content")
-    rule = _rule(meant, answer_type, options)
+    first = _compare(answer, gold, answer_type, options, rules)
+    if first.equal:
+        return first
+    for said in (answer, *readings(clean(answer))[1:]):
+        for meant in (gold, *rules.synonyms):
+            found = _compare(said, meant, answer_type, options, rules)
+            if found.equal:
+                return found
+    return first
+
+
+def _compare(answer: str, gold: str, answer_type: str | None, options: Sequence[str], rules: GradingRules) -> Verdict:
+    said, meant = clean(answer), clean(gold)
+    rule = _rule(meant, gold, answer_type, options)
     if rule == "option":
         return _compare_options(said, meant, options)
     if rule == "letter":
-        return _compare_letters(said, meant)
+        return verdict(letters_equal(said, meant), said, meant)
     if rule == "yes_no":
-        polarity = _polarity(said)
-        if polarity is None:
+        is_yes = polarity(said)
+        if is_yes is None:
             return Verdict(False, "neither a plain yes nor a plain no")
-        return _verdict(polarity == _polarity(meant), "yes" if polarity else "no", meant)
-    if rule == "number":
-        number, target = parse_number(said, in_sentence=True), parse_number(meant)
-        if number is None or target is None:
-            return Verdict(False, f"{_short(said)} does not state one number")
-        if answer_type == "count" and number.unit == "%":
-            return Verdict(False, "a percentage is not a count")
-        return _verdict(numbers_equal(number, target), said, meant)
-    return _verdict(same_text(said, meant), said, meant)
+        return verdict(is_yes == polarity(meant), "yes" if is_yes else "no", meant)
+    if rule in _NUMBERS:
+        return _compare_numbers(answer, gold, rule, rules)
+    if rule in _ALGEBRA:
+        return _compare_algebra(answer, gold, rule, rules)
+    if rule in ("box", "point"):
+        return Verdict(*compare_geometry(answer, gold, rule, rules))
+    if rule == "ocr":
+        similarity = ocr_similarity(answer, gold)
+        return Verdict(
+            similarity >= rules.min_anls, f"{shorten(said)} reads {shorten(meant)} with similarity {similarity:.2f}"
+        )
+    return verdict(same_words(said, meant), said, meant)
 
 
-def _rule(gold: str, answer_type: str | None, options: Sequence[str]) -> str:
-    """`option`, `letter`, `yes_no`, `number` or `text`: the comparison that fits a cleaned, usable gold."""
-    declared = ANSWER_TYPES.get(answer_type or "")
-    if options and resolve_choice(gold, options) is not None:
+def _rule(meant: str, gold: str, answer_type: str | None, options: Sequence[str]) -> str:
+    """`option`, `letter`, or the answer type: the comparison that fits a usable gold (`meant`: the cleaned gold)."""
+    if options and resolve_choice(meant, options) is not None:
         return "option"
-    if declared == "yes_no" or (declared is None and _PLAIN_POLAR.fullmatch(strip_lead(gold))):
-        return "yes_no"
-    if _SINGLE_LETTER.fullmatch(gold) and declared in (None, "choice"):
-        return "letter"
-    if declared == "choice":
-        led = split_letter(gold)
-        return "letter" if led is not None and not all(len(word) == 1 for word in led[1].split()) else "text"
-    if parse_number(gold) is not None and (is_formula(gold) or declared != "text"):
+    rule = ANSWER_TYPES.get(answer_type or "")
+    if rule is None or rule == "number":
+        rule = ANSWER_TYPES[infer_answer_type(gold).answer_type]
+    if rule == "choice":
+        led = split_letter(meant)
+        # `A B C` names three letters, not the option A.
+        spelt = led is not None and led[1] and all(len(word) == 1 for word in led[1].split())
+        several = names_several(meant)
+        return "letter" if several or (led is not None and not spelt) else "text"
+    if rule == "text" and is_formula(meant) and parse_number(meant) is not None:
         return "number"
-    return "text"
+    return rule
 
 
 def _compare_options(answer: str, gold: str, options: Sequence[str]) -> Verdict:
     said, meant = resolve_choice(answer, options), resolve_choice(gold, options)
     if said is None:
-        return Verdict(False, f"{_short(answer)} does not name one of the {len(options)} options")
-    return _verdict(said == meant, f"option {said + 1}", f"option {(meant or 0) + 1}")
+        return Verdict(False, f"{shorten(answer)} does not name one of the {len(options)} options")
+    return verdict(said == meant, f"option {said + 1}", f"option {(meant or 0) + 1}")
 
 
-def _compare_letters(answer: str, gold: str) -> Verdict:
-    """Letters of options that are not known: the letter decides, with its text if both give one."""
-    said, meant = split_letter(answer), split_letter(gold)
-    if said is None or meant is None:
-        behind = meant[1] if meant else ""
-        return _verdict(bool(behind) and same_text(answer, behind), answer, gold)
-    hedged = any(len(word) == 1 or word in ("or", "and", "not") for word in words_key(said[1]).split())
-    texts_fit = not said[1] or (same_text(said[1], meant[1]) if meant[1] else not hedged)
-    return _verdict(said[0] == meant[0] and texts_fit, answer, gold)
+def _compare_numbers(answer: str, gold: str, rule: str, rules: GradingRules) -> Verdict:
+    said, meant = clean(answer), clean(gold)
+    number, target = parse_number(said, in_sentence=True), parse_number(meant)
+    if target is None:
+        return verdict(same_text(said, meant), said, meant)
+    doubtful = DOUBT & set(said.casefold().split())
+    if number is None and (rule == "count" or doubtful or _CALCULATION.search(said) or not _ALGEBRAIC.search(said)):
+        return Verdict(False, f"{shorten(said)} does not state one number")
+    if number is None:
+        return _compare_formulas(answer, gold, f"{shorten(said)} does not state one number")
+    if rule == "count" and number.unit == "%":
+        return Verdict(False, "a percentage is not a count")
+    if rules.unit and not target.unit:
+        target = replace(target, unit=unit_name(rules.unit))
+    return verdict(_within(number, target, rules), said, meant)
 
 
-def _polarity(text: str) -> bool | None:
-    """True for a plain yes, False for a plain no, None for anything else or both."""
-    match = _POLAR.fullmatch(strip_lead(text))
-    if match is None:
-        return None
-    yes = match[1].casefold() in _YES
-    words = re.findall("[a-z]+", match[2].casefold())
-    opposite = _NO if yes else _YES
-    if words and words[0] in opposite | {"or", "and", "but", "maybe", "perhaps", "idea", "clue", "answer", "way"}:
-        return None
-    if not yes and any(word in opposite for word in words):
-        return None
-    if yes and words and words[-1] in opposite:
-        return None
-    return yes
+def _within(number: Number, target: Number, rules: GradingRules) -> bool:
+    """Whether a number is the target, or as near to it as the rules allow."""
+    if numbers_equal(number, target):
+        return True
+    value = number.in_unit(target.unit)
+    if value is None:
+        return False
+    error = abs(value - target.value)
+    if rules.decimals is not None and round(value, rules.decimals) == round(target.value, rules.decimals):
+        return True
+    if rules.tolerance is not None and error <= Fraction(rules.tolerance):
+        return True
+    return rules.relative_tolerance is not None and error <= Fraction(rules.relative_tolerance) * abs(target.value)
 
 
-def _verdict(equal: bool, said: str, meant: str) -> Verdict:
-    return Verdict(equal, f"{_short(said)} {'equals' if equal else 'is not'} {_short(meant)}")
+def _compare_algebra(answer: str, gold: str, rule: str, rules: GradingRules) -> Verdict:
+    """Tuples, sets, intervals, lists, equations and formulas: part by part as far as reading goes."""
+    said, meant = clean(answer), clean(gold)
+    if same_text(said, meant) or {said.casefold(), meant.casefold()} <= _EMPTY:
+        return verdict(True, said, meant)
+    if rule == "list":
+        if _OR.search(said) and not _OR.search(meant):
+            return Verdict(False, f"{shorten(said)} is a choice between answers, not a list")
+        answer, gold = _AND.sub(", ", answer), _AND.sub(", ", gold)
+    if rule == "ratio":
+        answer = _RATIO.sub(":", answer)
+    number = parse_number(said)
+    if number is not None and parse_number(meant) is None:
+        value = constant_value(gold)
+        if value is not None and numbers_equal(number, Number(value, None)):
+            return verdict(True, said, meant)
+    answer_type = "set" if rule == "list" and not rules.ordered else rule
+    structure = compare_structures(answer, gold, _elements_equal, answer_type)
+    return structure or _compare_formulas(answer, gold, f"{shorten(said)} is no formula")
 
 
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 60 else text[:57] + "...")
+def _elements_equal(answer: str, gold: str) -> bool | None:
+    """Whether two parts of a structure are equal: as numbers, as formulas, or, where they are words, as texts."""
+    if same_text(clean(answer), clean(gold)):
+        return True
+    found = compare_expressions(answer, gold)
+    if found is not None:
+        return found.equal
+    return None if is_formula(answer) or is_formula(gold) else False
+
+
+def _compare_formulas(answer: str, gold: str, otherwise: str) -> Verdict:
+    """By value where that is safe; left open where only algebra can tell; `otherwise` for what is no formula."""
+    found = compare_expressions(answer, gold)
+    if found is not None:
+        return found
+    return Verdict(None, "only algebra can tell") if is_formula(clean(answer)) else Verdict(False, otherwise)

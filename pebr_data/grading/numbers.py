@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
+from pebr_data.grading.doubt import DOUBT
 from pebr_data.grading.normalize import strip_lead
+from pebr_data.grading.number_words import LARGE, is_number_word, read_number_words
+from pebr_data.grading.units import conversion, is_unit, unit_name, units_fit
 
 _UNSIGNED = r"(?:[0-9]{1,3}(?:,[0-9]{3}){1,15}|[0-9]{1,60})(?:\.[0-9]{0,60})?|\.[0-9]{1,60}"
 _NUMBER = re.compile(
@@ -17,95 +21,22 @@ _NUMBER = re.compile(
     rf")(?![0-9/])",
     re.IGNORECASE,
 )
-_UNIT = re.compile(r"[-\s]?[%°a-zµμΩ€£][a-zµμΩ0-9^/%°.' -]{0,60}", re.IGNORECASE)
-_FORMULA = re.compile(r"[=^√π\\/()*<>{}\[\]|:;]")
+_UNIT = re.compile(r"[-\s]?(?:[^\W\d_]|[%°Ω€£¢])[\w^/%°Ω.'² -]{0,60}")
+_MULTIPLE = re.compile(r"(?P<letter>[kKMB]|bn|mn)(?![a-zA-Z])")
+_MULTIPLES = {"k": 1_000, "m": 1_000_000, "mn": 1_000_000, "b": 1_000_000_000, "bn": 1_000_000_000}
+_PLAIN = re.compile(r"[A-Za-z0-9 .,'%°$€£!-]*")
 _TOKEN = re.compile(r"-?[0-9][0-9,]*(?:\.[0-9]+)?|[a-z]+(?:-[a-z]+)*", re.IGNORECASE)
 
-_UNITS = {
-    "": ("",),
-    "%": ("%", "percent", "per cent", "percentage"),
-    "°": ("°", "degree", "degrees", "deg"),
-    "mm": ("mm", "millimeter", "millimeters"),
-    "cm": ("cm", "centimeter", "centimeters"),
-    "m": ("m", "meter", "meters"),
-    "km": ("km", "kilometer", "kilometers"),
-    "in": ("in", "inch", "inches"),
-    "ft": ("ft", "foot", "feet"),
-    "g": ("g", "gram", "grams"),
-    "kg": ("kg", "kilogram", "kilograms"),
-    "s": ("s", "sec", "second", "seconds"),
-    "min": ("min", "minute", "minutes"),
-    "h": ("h", "hr", "hrs", "hour", "hours"),
-    "unit": ("unit", "units"),
-}
-_UNIT_NAMES = {name: unit for unit, names in _UNITS.items() for name in names}
-
-_ONES = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-]
-_ONES += ["seventeen", "eighteen", "nineteen"]
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-_SMALL = {word: value for value, word in enumerate(_ONES)}
-_SMALL |= {word: 10 * value for value, word in enumerate(_TENS, start=2)}
-_LARGE = {"hundred": 100, "thousand": 1_000, "million": 1_000_000, "billion": 1_000_000_000}
-_PARTS = {"half": 2, "halves": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4, "fourth": 4, "fourths": 4}
-_DOUBT = frozenset(
-    [
-        "or",
-        "and",
-        "not",
-        "no",
-        "nor",
-        "maybe",
-        "perhaps",
-        "possibly",
-        "either",
-        "but",
-        "to",
-        "than",
-        "unless",
-        "unknown",
-        "unsure",
-        "least",
-        "most",
-        "over",
-        "under",
-        "between",
-        "almost",
-        "nearly",
-        "wrong",
-        "incorrect",
-        "never",
-        "none",
-        "more",
-        "less",
-        "fewer",
-        "neither",
-        "cannot",
-        "can't",
-        "isn't",
-        "aren't",
-    ]
-)
 _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b", re.IGNORECASE)
+_VARIABLES = frozenset("acfjknptvw")
+"""Letters that are a unit only in capitals."""
+
+_DECADE = re.compile(r"'?s")
+_SIGN_WORD = re.compile(r"^(?:minus|negative) (?=[0-9])", re.IGNORECASE)
 _BRACKETED = re.compile(r"\(([^()]*)\)")
-_NO_SUCH = re.compile(r"there (?:is|are) no (?!answer|way|solution|idea|information|clear)[a-z -]{1,60}", re.IGNORECASE)
+_NO_SUCH = re.compile(
+    r"(?:there (?:is|are) )?no (?!answer|way|solution|idea|information|clear)[a-z -]{1,60}", re.IGNORECASE
+)
 
 _RELATIVE_TOLERANCE = Fraction(15, 10_000)
 
@@ -124,7 +55,15 @@ class Number:
     decimals: int | None
     unit: str = ""
 
+    def in_unit(self, unit: str) -> Fraction | None:
+        """The value in another unit; None when the two do not measure the same. A missing unit is forgiven."""
+        if units_fit(self.unit, unit):
+            return self.value
+        factor = conversion(self.unit, unit)
+        return None if factor is None else self.value * factor
 
+
+@lru_cache(maxsize=8192)
 def parse_number(text: str, *, in_sentence: bool = False) -> Number | None:
     """The one number a text states, or None when it states none, several, or one in doubt.
 
@@ -141,11 +80,10 @@ def parse_number(text: str, *, in_sentence: bool = False) -> Number | None:
     if in_sentence and _NO_SUCH.fullmatch(text.rstrip(". ")):
         return Number(Fraction(0), 0)
     text = strip_lead(text).rstrip(".,; ")
-    if text.lower() == "none":
-        return Number(Fraction(0), 0)
     bracketed = _BRACKETED.fullmatch(text)
     if bracketed is not None:
         text = bracketed[1].strip()
+    text = _SIGN_WORD.sub("-", text)
     match = _NUMBER.match(text)
     if match is not None:
         unit = _unit(text[match.end() :], max_words=6 if in_sentence else 1)
@@ -159,19 +97,19 @@ def numbers_equal(answer: Number, gold: Number) -> bool:
 
     Equal values are equal. A decimal gold also accepts what is stated more precisely and rounds to it, within
     0.15 %; a gold that no decimal states exactly (1/3) accepts a rounding to at least three significant digits
-    within the same bound. `50%` equals both 0.5 and a bare 50. A missing unit is forgiven, another unit is not.
+    within the same bound. `50%` equals both 0.5 and a bare 50. A missing unit is forgiven; another unit of the same
+    quantity is converted, any other is wrong.
     """
-    if not _units_fit(answer.unit, gold.unit):
-        return False
+    if not units_fit(answer.unit, gold.unit):
+        converted = answer.in_unit(gold.unit)
+        return converted is not None and numbers_equal(Number(converted, None, gold.unit), gold)
     readings = {answer.value} | ({answer.value / 100} if answer.unit == "%" and gold.unit != "%" else set())
     targets = {gold.value} | ({gold.value / 100} if gold.unit == "%" and answer.unit != "%" else set())
     if readings & targets:
         return True
+    if answer.unit == "%" and not gold.unit and answer.decimals is not None:
+        return _rounds_to(Number(answer.value / 100, answer.decimals + 2), gold)
     return answer.unit == gold.unit and _rounds_to(answer, gold)
-
-
-def _units_fit(answer: str, gold: str) -> bool:
-    return not answer or not gold or answer == gold or "unit" in (answer, gold)
 
 
 def _rounds_to(answer: Number, gold: Number) -> bool:
@@ -187,10 +125,11 @@ def _rounds_to(answer: Number, gold: Number) -> bool:
 
 def _value(match: re.Match[str], unit: str) -> Number | None:
     sign = -1 if match["sign"] == "-" else 1
-    if unit.split(" ", 1)[0] in _LARGE:
-        large, _, unit = unit.partition(" ")
-        number = _value(match, unit)
-        return None if number is None else Number(number.value * _LARGE[large], None, unit)
+    first, _, rest = unit.partition(" ")
+    times = LARGE.get(first) or (_MULTIPLES.get(first[:-1]) if first.endswith("×") else None)
+    if times is not None:
+        number = _value(match, unit_name(rest))
+        return None if number is None else Number(number.value * times, None, number.unit)
     if match["whole"] is not None:
         bottom = int(match["bottom"])
         return (
@@ -214,77 +153,47 @@ def _unit(rest: str, max_words: int) -> str | None:
     """The unit or noun behind a number in one spelling, or None when something else follows."""
     if not rest:
         return ""
-    if not _UNIT.fullmatch(rest) or _ORDINAL.match(rest):
+    multiple = _MULTIPLE.match(rest)
+    if multiple is not None:
+        behind = _unit(rest[multiple.end() :], max_words)
+        return None if behind is None else f"{multiple['letter'].casefold()}× {behind}".strip()
+    if not _UNIT.fullmatch(rest) or _ORDINAL.match(rest) or _DECADE.fullmatch(rest):
         return None
-    words = [word.strip("-'") for word in rest.casefold().replace("per cent", "percent").strip(" .-").split()]
-    unit = " ".join(words)
-    if unit in _UNIT_NAMES:
-        return _UNIT_NAMES[unit]
-    if len(words) > max_words or any(word in _DOUBT or word in _SMALL or word[:1].isdigit() for word in words):
+    name = unit_name(rest.replace("-", " "))
+    if is_unit(name) and rest.strip(" .-") not in _VARIABLES:
+        return name
+    words = name.split()
+    if words[0] in LARGE:
+        behind = _unit(" " + " ".join(words[1:]) if words[1:] else "", max_words)
+        return None if behind is None else f"{words[0]} {behind}".strip()
+    if words[0] in ("%", "percent") and words[1:2] == ["of"]:
+        return "%"
+    if len(words) > max_words or any(word in DOUBT or is_number_word(word) or not word.isalpha() for word in words):
         return None
-    return unit
+    # One letter that is no unit is a variable: `60x` is no number.
+    return None if len(rest.strip(" .-")) == 1 and name < "\u2e80" else name
 
 
 def _words(text: str, max_words: int) -> Number | None:
     """A number in words with up to `max_words` words behind, such as `twenty-one circles` or `two thirds`."""
-    words = text.casefold().replace("-", " ").split()
-    sign = 1
-    if words and words[0] in ("minus", "negative"):
-        sign, words = -1, words[1:]
-    if words[:1] == ["a"] and words[1:2] and (words[1] in _LARGE or words[1] in _PARTS):
-        words[0] = "one"
-    end = 0
-    while end < len(words) and (
-        words[end] in _SMALL
-        or words[end] in _LARGE
-        or words[end] in _PARTS
-        or (words[end] == "and" and end > 0 and words[end - 1] in _LARGE)
-    ):
-        end += 1
-    value = _read([word for word in words[:end] if word != "and"])
-    unit = _unit("" if end == len(words) else " " + " ".join(words[end:]), max_words)
-    if value is None or unit is None:
+    found = read_number_words(text)
+    if found is None:
         return None
-    return Number(sign * value, 0 if value.denominator == 1 else None, unit)
-
-
-def _read(words: list[str]) -> Fraction | None:
-    """The value of number words in their proper order, or None."""
-    if not words:
+    value, rest = found
+    unit = _unit(f" {rest}" if rest else "", max(max_words, 1))
+    if unit is None or (unit and not max_words and not is_unit(unit)):
         return None
-    if words[-1] in _PARTS:
-        top = _read(words[:-1]) if words[:-1] else Fraction(1)
-        return None if top is None else top / _PARTS[words[-1]]
-    total = group = 0
-    limit, ceiling = 1000, 10**12
-    for word in words:
-        if word in _SMALL:
-            value = _SMALL[word]
-            if value >= limit or (value == 0 and len(words) > 1):
-                return None
-            group += value
-            limit = 10 if value >= 20 else 1
-        elif word == "hundred":
-            if not 1 <= group <= 9:
-                return None
-            group, limit = group * 100, 100
-        elif word in _LARGE:
-            if not group or _LARGE[word] >= ceiling:
-                return None
-            total, group, limit, ceiling = total + group * _LARGE[word], 0, 1000, _LARGE[word]
-        else:
-            return None
-    return Fraction(total + group)
+    return Number(value, 0 if value.denominator == 1 else None, unit)
 
 
 def _sentence(text: str) -> Number | None:
     """The only number of a short, plain sentence: `the number of circles is 3`."""
-    if _FORMULA.search(text):
+    if not _PLAIN.fullmatch(text):
         return None
     tokens = _TOKEN.findall(text.casefold())
-    if len(tokens) > 16 or any(token in _DOUBT for token in tokens):
+    if len(tokens) > 16 or any(token in DOUBT for token in tokens):
         return None
-    numbers = [token for token in tokens if token[0] in "-0123456789" or token.split("-")[0] in _SMALL]
+    numbers = [token for token in tokens if token[0] in "-0123456789" or is_number_word(token.split("-")[0])]
     if len(numbers) != 1:
         return None
     match = _NUMBER.fullmatch(numbers[0])

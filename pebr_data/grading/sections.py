@@ -15,9 +15,12 @@ _HEADING = re.compile(
     r"|(?P<thinking>let['’]?s[ \t]think[ \t]step[ \t]by[ \t]step)"
     r"|(?P<steps>step[ \t]{0,4}(?P<number>\d{1,4}))"
     r"|(?P<final_answer>the[ \t]final[ \t]answer[ \t]is)"
-    r")(?![a-z0-9])[ \t]{0,8}\*{0,2}[ \t]{0,8}[:.]?\*{0,2}",
+    r")(?![a-z0-9])[ \t]{0,8}\*{0,2}[ \t]{0,8}[:：.]?\*{0,2}",
     re.IGNORECASE,
 )
+
+
+_FENCE = re.compile(r"^[ \t]*```\w*[ \t]*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ def find_final_answer(text: str) -> Extraction | None:
         if match.lastgroup != "final_answer":
             continue
         body = text[match.end() : end]
-        lines = body.lstrip().splitlines()
+        lines = _FENCE.sub("", body).lstrip().splitlines()
         answer = lines[0].strip() if lines else ""
         if answer:
             closed = len(lines) > 1 or end < len(text) or body.endswith(("\n", "\r"))

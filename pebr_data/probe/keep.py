@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pebr_data.catalog.store import Catalog
 from pebr_data.errors import BusyError
-from pebr_data.grading.grade import grade
+from pebr_data.grading.versions import Grading
 from pebr_data.probe.spool import SpoolWriter
 from pebr_data.types import Fingerprint, Generation, Outcome, Rollout, RolloutKey, Sample
 
@@ -38,11 +38,12 @@ class Keeper:
     Attributes:
         store: The store with the catalog.
         fingerprint: The policy; the catalog gets to know it with its first rollouts.
-        extractors: Where the policy's template puts the answer.
+        grading: Who judges, where the policy's template puts the answer, and by which golds.
         num_done: Wanted rollouts kept before.
         num_wanted: All wanted rollouts.
         progress: Called as rollouts are acknowledged.
         num_generated: Rollouts kept here, failed ones included.
+        num_failed: Those that the engine failed on; they are owed again.
         num_tokens: Completion tokens of those that did not fail.
         outcomes: Their grades.
         errors: Different messages of failed ones, the first few.
@@ -53,11 +54,12 @@ class Keeper:
 
     store: Path
     fingerprint: Fingerprint
-    extractors: tuple[str, ...]
+    grading: Grading
     num_done: int
     num_wanted: int
     progress: Progress | None
     num_generated: int = 0
+    num_failed: int = 0
     num_tokens: int = 0
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     errors: list[str] = field(default_factory=list)
@@ -68,22 +70,27 @@ class Keeper:
     @property
     def all_failed(self) -> bool:
         """Whether there are only failures so far."""
-        return 0 < self.num_generated == self.outcomes[Outcome.ERROR]
+        return 0 < self.num_generated == self.num_failed
 
     def keep(self, spool: SpoolWriter, key: RolloutKey, generation: Generation, sample: Sample) -> None:
         """Grade a generation and put it into the spool; acknowledge and merge when it is time.
 
+        Args:
+            spool: Where it goes first.
+            key: Which rollout it is.
+            generation: What the policy made.
+            sample: What it was asked, with the gold that the grading goes by.
+
         Raises:
             StorageError: The disk refused.
         """
-        verdict = grade(
-            generation.completion, sample, finish_reason=generation.finish_reason, extractors=self.extractors
-        )
+        [verdict] = self.grading.grade([(generation.completion, sample, generation.finish_reason)])
         rollout = Rollout(key, generation, verdict)
         spool.append(rollout)
         self.unmerged.append(rollout)
         self.unsynced += 1
         self.num_generated += 1
+        self.num_failed += generation.finish_reason == "error"
         self.outcomes[verdict.outcome] += 1
         self.num_tokens += 0 if generation.error is not None else generation.num_tokens
         if generation.error is not None and generation.error not in self.errors and len(self.errors) < MAX_ERRORS:
@@ -106,7 +113,7 @@ class Keeper:
             spool.sync()
             self.unsynced = 0
         if self.progress is not None:
-            good = self.num_generated - self.outcomes[Outcome.ERROR]
+            good = self.num_generated - self.num_failed
             share = f"{self.outcomes[Outcome.CORRECT] / good:.0%} correct" if good else ""
             self.progress(self.num_done + good, self.num_wanted, share)
 

@@ -6,19 +6,27 @@ from collections.abc import Set
 from pathlib import Path
 
 from pebr_data.catalog.store import Catalog
+from pebr_data.grading.versions import Grading
+from pebr_data.probe.in_force import graded_by
 from pebr_data.probe.keep import MERGE_EVERY
 from pebr_data.probe.spool import read_spool
 from pebr_data.types import Fingerprint
 
 
 def recover(
-    store: Path, fingerprint: Fingerprint, spool_directory: Path, kept: Set[tuple[str, int]], damaged: list[str]
+    store: Path,
+    fingerprint: Fingerprint,
+    grading: Grading,
+    spool_directory: Path,
+    kept: Set[tuple[str, int]],
+    damaged: list[str],
 ) -> set[tuple[str, int]]:
     """Merges what an earlier run left in the spool; gives its (sample_id, index).
 
     Args:
         store: The store with the catalog.
         fingerprint: The policy that was probed.
+        grading: What its rollouts are to be judged by; records that another grading has judged are judged again.
         spool_directory: The spool of its probe.
         kept: What of that probe the catalog has.
         damaged: Filled with the places where a record went bad.
@@ -38,8 +46,9 @@ def recover(
             and (rollout.key.sample_id, rollout.key.index) not in recovered
         ]
         for start in range(0, len(missing), MERGE_EVERY):
+            merged = graded_by(store, missing[start : start + MERGE_EVERY], grading)
             with Catalog.open(store) as catalog:
                 catalog.register_probe(fingerprint)
-                catalog.merge_rollouts(missing[start : start + MERGE_EVERY])
+                catalog.merge_rollouts(merged)
         recovered |= {(rollout.key.sample_id, rollout.key.index) for rollout in missing}
     return recovered

@@ -19,8 +19,11 @@ from pebr_data.catalog.store import Catalog
 from pebr_data.config import CatalogConfig
 from pebr_data.engines.base import Engine, Sampling, open_engine, require_engine
 from pebr_data.errors import DataError, Interrupted, PebrError, UnavailableError, UsageError
+from pebr_data.grading import Grader
+from pebr_data.grading.versions import Grading
 from pebr_data.images import ImageStore
 from pebr_data.models import ResolvedModel, resolve_model
+from pebr_data.probe.in_force import grading_in_force, with_golds
 from pebr_data.probe.keep import Keeper, Progress
 from pebr_data.probe.lock import probe_lock
 from pebr_data.probe.pace import Pace, find_pace, write_pace
@@ -51,7 +54,8 @@ class ProbeResult:
         num_kept: Wanted rollouts that were kept before.
         num_recovered: Wanted rollouts that an earlier run had left in the spool.
         num_generated: Rollouts made now, failed ones included.
-        outcomes: How the rollouts made now were graded. Those with `error` are owed again.
+        num_failed: Rollouts among them that the engine failed on; they are owed again.
+        outcomes: How the rollouts made now were graded.
         errors: Messages of failed rollouts, a few different ones.
         damaged: Places in the spool where a record went bad; what they held is owed again unless it was merged.
         seconds: Time that generating, grading and keeping took.
@@ -64,6 +68,7 @@ class ProbeResult:
     num_kept: int
     num_recovered: int
     num_generated: int
+    num_failed: int
     outcomes: Mapping[Outcome, int]
     errors: tuple[str, ...]
     damaged: tuple[str, ...]
@@ -72,7 +77,7 @@ class ProbeResult:
     @property
     def num_owed(self) -> int:
         """Wanted rollouts that are still not kept."""
-        kept = self.num_kept + self.num_recovered + self.num_generated - self.outcomes.get(Outcome.ERROR, 0)
+        kept = self.num_kept + self.num_recovered + self.num_generated - self.num_failed
         return self.num_samples * self.num_rollouts - kept
 
 
@@ -111,6 +116,7 @@ def plan_probe(
         BusyError: Another process holds the catalog.
         ConfigError: The prompt template or the engine does not exist.
         DataError: The catalog has not been built, or has no such samples.
+        RefusedError: Something is owed, and what counts of this probe so far was graded by another pebr's rules.
         UnavailableError: There is no such model.
     """
     fingerprint = fingerprint_of(config, resolve_model(model))
@@ -125,13 +131,17 @@ def plan_probe(
         for rollout in segment.rollouts
         if rollout.generation.finish_reason != "error"
     }
-    return make_plan(
+    plan = make_plan(
         fingerprint,
         samples,
         config.probe.rollouts if num_rollouts is None else num_rollouts,
         kept | spooled,
         pace,
     )
+    if plan.num_owed:
+        with Catalog.open(store, read_only=True) as catalog:
+            grading_in_force(catalog, fingerprint)
+    return plan
 
 
 def probe(
@@ -166,6 +176,7 @@ def probe(
         ConfigError: The prompt template or the engine does not exist.
         DataError: The catalog has not been built, or has no such samples.
         Interrupted: It was stopped; everything generated so far is kept.
+        RefusedError: Something is owed, and what counts of this probe so far was graded by another pebr's rules.
         StorageError: The disk refused.
         UnavailableError: There is no such model, it cannot be loaded, or all that it generates fails.
         UsageError: `engine` is not the configured one.
@@ -217,6 +228,7 @@ def run_probe(
     Raises:
         BusyError: Another run of this probe is under way, or another process holds the catalog.
         Interrupted: It was stopped; everything generated so far is kept.
+        RefusedError: Something is owed, and what counts of this probe so far was graded by another pebr's rules.
         StorageError: The disk refused.
         UnavailableError: All that was generated failed, and nothing was kept before or a great many were tried.
     """
@@ -224,27 +236,30 @@ def run_probe(
     directory = _directory(store, fingerprint.probe_id)
     probe_id = fingerprint.probe_id
 
-    def look() -> tuple[set[tuple[str, int]], dict[str, tuple[RolloutKey, ...]]]:
+    def look() -> tuple[set[tuple[str, int]], dict[str, tuple[RolloutKey, ...]], Grading]:
         with Catalog.open(store, read_only=True) as catalog:
             kept = catalog.rollout_keys(probe_id)
-        return kept, owed_keys(probe_id, samples, num_rollouts, kept)
+            owed = owed_keys(probe_id, samples, num_rollouts, kept)
+            # Where nothing is owed nothing will be judged, and another pebr's grades may stay.
+            return kept, owed, grading_in_force(catalog, fingerprint) if owed else Grading(Grader())
 
-    _, owed = look()
+    _, owed, _ = look()
     # Where nothing is owed, another run of this probe is not in the way.
     lock = probe_lock(directory) if owed else nullcontext()
     with lock, nullcontext(stop) if stop is not None else stop_on_signals() as stop_requested:
-        kept, owed = look()
+        kept, owed, grading = look()
         num_wanted = len(samples) * num_rollouts
         num_kept = num_wanted - sum(map(len, owed.values()))
         damaged: list[str] = []
         if owed:
-            kept |= recover(store, fingerprint, directory / "spool", kept, damaged)
+            kept |= recover(store, fingerprint, grading, directory / "spool", kept, damaged)
             owed = owed_keys(probe_id, samples, num_rollouts, kept)
         num_recovered = num_wanted - num_kept - sum(map(len, owed.values()))
-        extractors = open_template(fingerprint.template).extractors
-        keeper = Keeper(store, fingerprint, extractors, num_kept + num_recovered, num_wanted, progress)
+        keeper = Keeper(store, fingerprint, grading, num_kept + num_recovered, num_wanted, progress)
         if owed and not stop_requested():
-            requests = OwedRequests(samples, owed, fingerprint, ImageStore(store / "images"))
+            requests = OwedRequests(
+                with_golds(store, samples, grading), owed, fingerprint, ImageStore(store / "images")
+            )
             _generate(load_engine(), requests, fingerprint, keeper, directory, stop_requested)
         result = ProbeResult(
             probe_id=probe_id,
@@ -254,6 +269,7 @@ def run_probe(
             num_kept=num_kept,
             num_recovered=num_recovered,
             num_generated=keeper.num_generated,
+            num_failed=keeper.num_failed,
             outcomes=dict(keeper.outcomes),
             errors=tuple(keeper.errors),
             damaged=tuple(damaged),
@@ -296,7 +312,7 @@ def _generate(
             raise
         keeper.acknowledge(spool)
         keeper.merge()
-    num_good = keeper.num_generated - keeper.outcomes[Outcome.ERROR]
+    num_good = keeper.num_generated - keeper.num_failed
     if num_good:
         write_pace(directory, Pace(num_good, keeper.num_tokens, time.monotonic() - started))
 

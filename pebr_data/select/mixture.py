@@ -27,8 +27,8 @@ def select(
 ) -> list[Mixture]:
     """Choose and freeze the mixtures of a catalog.
 
-    The choice depends on the YAML and the rollouts alone. Where neither has changed, the mixtures that were frozen
-    before are returned.
+    The choice depends on the YAML and the rollouts' grades alone. Where neither has changed, the mixtures that were
+    frozen before are returned.
 
     Args:
         config: The catalog YAML.
@@ -54,7 +54,7 @@ def select(
         return [
             found[name]
             or catalog.save_mixture(
-                config.name, name, probe.probe_id, frozen_config(config, name), choice.kept, choice.drops
+                config.name, name, probe.probe_id, frozen_config(config, name, probe), choice.kept, choice.drops
             )
             for name, choice in choices.items()
         ]
@@ -129,9 +129,10 @@ def choose(config: CatalogConfig, name: str, rates: pl.DataFrame, probe: Probe) 
     )
 
 
-def frozen_config(config: CatalogConfig, name: str) -> Mapping[str, Json]:
-    """What is frozen with a mixture: its part of the YAML, and the group size its bands are made of."""
-    return {**config.mixtures[name].model_dump(mode="json"), "rollouts": config.probe.rollouts}
+def frozen_config(config: CatalogConfig, name: str, probe: Probe) -> Mapping[str, Json]:
+    """What is frozen with a mixture: its part of the YAML, the group size its bands are made of, and who graded."""
+    settings = config.mixtures[name].model_dump(mode="json")
+    return {**settings, "rollouts": config.probe.rollouts, "grader_version": probe.grader_version}
 
 
 def _names(config: CatalogConfig, names: Sequence[str] | None) -> list[str]:
@@ -172,7 +173,7 @@ def _gap(num_rollouts: int, num_ungradable: int, num_error: int) -> str:
 
 
 def _find(catalog: Catalog, config: CatalogConfig, probe: Probe, name: str) -> Mixture | None:
-    return catalog.find_mixture(config.name, name, probe.probe_id, digest(dict(frozen_config(config, name))))
+    return catalog.find_mixture(config.name, name, probe.probe_id, digest(dict(frozen_config(config, name, probe))))
 
 
 def _same(catalog: Catalog, config: CatalogConfig, probe: Probe, name: str, choice: Choice) -> Mixture | None:

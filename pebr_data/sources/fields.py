@@ -52,6 +52,7 @@ def to_candidate(
         description=_optional_text(row, fields.description),
         response=_optional_text(row, fields.response),
         skill=_optional_text(row, fields.skill),
+        grading=_grading(row, fields.grading),
         metadata=metadata,
     )
 
@@ -142,6 +143,16 @@ def _texts(row: Mapping[str, Any], column: str | None) -> tuple[str, ...]:
         raise DataError(f"the column `{column}` holds {_kind(value)}; a list is expected")
     texts = (_scalar(item, str(column)).strip() for item in value)
     return tuple(text for text in texts if text)
+
+
+def _grading(row: Mapping[str, Any], column: str | None) -> Mapping[str, Any]:
+    value = None if column is None else _find(row, column)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise DataError(f"the column `{column}` holds {_kind(value)}; a mapping of grading rules is expected")
+    # Data frames give every row every key.
+    return {str(name): rule for name, rule in value.items() if rule is not None}
 
 
 def _scalar(value: Any, what: str) -> str:

@@ -179,17 +179,17 @@ def test_an_older_schema_is_migrated_once_and_recorded(
     with Catalog.open(tmp_path):
         pass
 
-    def m002_notes(connection: duckdb.DuckDBPyConnection) -> None:
+    def m999_notes(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute("CREATE TABLE notes (note VARCHAR)")
 
-    migrations = (*schema.MIGRATIONS, m002_notes)
+    migrations = (*schema.MIGRATIONS, m999_notes)
     monkeypatch.setattr(schema, "MIGRATIONS", migrations)
     monkeypatch.setattr(schema, "SCHEMA_VERSION", len(migrations))
     monkeypatch.setattr(connection_module, "SCHEMA_VERSION", len(migrations))
     for _ in range(2):
         with connect(tmp_path, read_only=read_only, wait_seconds=5) as connection:
             names = connection.execute("SELECT name FROM migrations ORDER BY number").fetchall()
-            assert names == [("m001_tables",), ("m002_notes",)]
+            assert names == [(migration.__name__,) for migration in migrations]
             assert connection.execute("SELECT count(*) FROM notes").fetchall() == [(0,)]
 
 
@@ -197,18 +197,18 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pyt
     with Catalog.open(tmp_path):
         pass
 
-    def m002_broken(connection: duckdb.DuckDBPyConnection) -> None:
+    def m999_broken(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute("CREATE TABLE notes (note VARCHAR)")
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, m002_broken))
-        patch.setattr(connection_module, "SCHEMA_VERSION", 2)
-        patch.setattr(schema, "SCHEMA_VERSION", 2)
+        patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, m999_broken))
+        patch.setattr(connection_module, "SCHEMA_VERSION", len(schema.MIGRATIONS))
+        patch.setattr(schema, "SCHEMA_VERSION", len(schema.MIGRATIONS))
         with pytest.raises(ZeroDivisionError), Catalog.open(tmp_path):
             pass
     with connect(tmp_path, read_only=True, wait_seconds=0) as connection:
-        assert connection.execute("SELECT max(number) FROM migrations").fetchall() == [(1,)]
+        assert connection.execute("SELECT max(number) FROM migrations").fetchall() == [(schema.SCHEMA_VERSION,)]
         assert connection.execute("SELECT * FROM duckdb_tables() WHERE table_name = 'notes'").fetchall() == []
 
 

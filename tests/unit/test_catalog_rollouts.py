@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pebr_data.catalog.store import Catalog
 from pebr_data.errors import DataError
-from pebr_data.grading import GRADER_VERSION
+from pebr_data.grading.versions import SOURCE_GOLDS
 from pebr_data.images import ImageStore
 from pebr_data.types import Candidate, Condition, Fingerprint, Generation, Grade, Outcome, Rollout, RolloutKey
 
@@ -145,26 +145,65 @@ def test_two_policies_are_never_mixed(catalog: Catalog) -> None:
     assert catalog.pass_rates(other, 2)["band"].to_list() == ["hard"]
 
 
-def test_two_graders_are_never_mixed(catalog: Catalog) -> None:
+def test_two_graders_are_never_mixed_and_the_first_counts_until_another_is_put_in_force(catalog: Catalog) -> None:
     sample_id = catalog.samples("toys")[0].sample_id
     catalog.merge_rollouts(group(sample_id, "cccc"))
     regraded = [(made.key, made.grade) for made in group(sample_id, "wwww", version="v2")]
     catalog.save_grades(regraded[:2])
-    assert catalog.pass_rates(PROBE, 4)["band"].to_list() == ["unprobed"]
+    assert catalog.pass_rates(PROBE, 4)["band"].to_list() == ["easy"]
+    assert catalog.pass_rates(PROBE, 4, version="v2")["band"].to_list() == ["unprobed"]
+    assert catalog.use_grading([PROBE], "v2", SOURCE_GOLDS) == [PROBE]
+    assert catalog.grader_version(PROBE) == "v1"
+
     catalog.save_grades(regraded)
+    assert catalog.pass_rates(PROBE, 4)["band"].to_list() == ["easy"]
+    assert catalog.use_grading([PROBE], "v2", SOURCE_GOLDS) == []
+
     assert catalog.pass_rates(PROBE, 4)["band"].to_list() == ["hard"]
     assert {kept.grade.grader_version for kept in catalog.rollouts(PROBE)} == {"v2"}
     assert {kept.generation.completion for kept in catalog.rollouts(PROBE)} == {"text c"}
+    assert catalog.pass_rates(PROBE, 4, version="v1")["band"].to_list() == ["easy"]
+    assert catalog.grader_versions(PROBE) == ["v1", "v2"]
+    assert [probe.grader_version for probe in catalog.probes("toys")] == ["v2"]
 
 
-def test_records_of_an_older_grader_that_come_in_late_do_not_bring_its_rules_back(catalog: Catalog) -> None:
-    first, second = (sample.sample_id for sample in catalog.samples("toys")[:2])
-    catalog.merge_rollouts(group(first, "cccc", version=GRADER_VERSION))
-    catalog.merge_rollouts(group(second, "wwww", version="older"))
-    catalog.save_grades([(made.key, made.grade) for made in group(first, "wwww", version="older")])
-    bands = {row["sample_id"]: row["band"] for row in catalog.pass_rates(PROBE, 4, "toys").iter_rows(named=True)}
-    assert (bands[first], bands[second]) == ("easy", "unprobed")
-    assert {kept.grade.grader_version for kept in catalog.rollouts(PROBE, [first])} == {GRADER_VERSION}
+def test_what_a_grading_has_not_judged_is_owed_and_so_is_what_took_a_failed_rollouts_place(catalog: Catalog) -> None:
+    sample_id = catalog.samples("toys")[0].sample_id
+    catalog.merge_rollouts(group(sample_id, "cew"))
+    judged = [(made.key, made.grade) for made in group(sample_id, "cew", version="v2")]
+    catalog.save_grades(judged[:2])
+    (place,) = catalog.ungraded(PROBE, "v2").tolist()
+    assert catalog.completions_at(PROBE, [place]) == [(sample_id, 2, "text w", "stop")]
+    catalog.save_grades(judged)
+    assert len(catalog.ungraded(PROBE, "v2")) == 0
+
+    catalog.merge_rollouts([rollout(sample_id, 1, "c")])
+
+    assert [owed[1] for owed in catalog.completions_at(PROBE, catalog.ungraded(PROBE, "v2").tolist())] == [1]
+    assert len(catalog.ungraded(PROBE, "v1")) == 0
+
+
+def test_an_error_of_the_grader_itself_is_a_verdict_and_not_owed(catalog: Catalog) -> None:
+    sample_id = catalog.samples("toys")[0].sample_id
+    catalog.merge_rollouts(group(sample_id, "c"))
+    timed_out = Grade(Outcome.ERROR, "5^(5^5)", "out of time twice", "v2")
+    catalog.save_grades([(RolloutKey(PROBE, sample_id, 0), timed_out)])
+    assert len(catalog.ungraded(PROBE, "v2")) == 0
+
+
+def test_disputed_are_rollouts_of_which_one_grader_holds_correct_or_says_nothing(catalog: Catalog) -> None:
+    first, second, third = (sample.sample_id for sample in catalog.samples("toys")[:3])
+    for sample_id, before, after in ((first, "cwcg", "wwcw"), (second, "wtuw", "uuwt"), (third, "cc", "wc")):
+        catalog.merge_rollouts(group(sample_id, before))
+        catalog.save_grades([(made.key, made.grade) for made in group(sample_id, after, version="v2")])
+    found = catalog.disputed_samples(PROBE, "v1", "v2").to_dicts()
+    assert [(row["sample_id"], row["num_disputed"], row["num_rollouts"]) for row in found] == [
+        (first, 2, 4),
+        (third, 1, 2),
+    ]
+    example = {name: found[0][name] for name in ("example", "outcome_one", "outcome_other", "num_correct_one")}
+    assert example == {"example": 0, "outcome_one": "correct", "outcome_other": "wrong", "num_correct_one": 2}
+    assert catalog.confusion(PROBE, "v1", "v2")[Outcome.CORRECT, Outcome.WRONG] == 2
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

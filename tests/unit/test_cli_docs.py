@@ -44,7 +44,7 @@ def test_every_command_is_in_the_readme(program: str) -> None:
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_no_command_that_the_readme_mentions_is_missing(program: str) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    mentioned = set(re.findall(rf"\b{program} ([a-z]+)\b(?=[^`\n]*[`\n])", readme))
+    mentioned = set(re.findall(rf"\b{program} ([a-z-]+)\b(?=[^`\n]*[`\n])", readme))
     code = {name for name in mentioned if re.search(rf"^(?:\$ )?{program} {name}\b|`{program} {name}\b", readme, re.M)}
     assert code - set(commands(program)) == set()
 

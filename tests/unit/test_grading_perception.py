@@ -3,7 +3,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pebr_data.errors import DataError
@@ -21,6 +21,7 @@ def _completion(description: str) -> str:
     return f"### Image Description: {description}\n### Rationales: look\n### The final answer is: 3"
 
 
+@settings(deadline=None)  # the first call imports SciPy
 @given(st.integers(0, 2**32))
 def test_a_reference_description_recovers_its_whole_scene(seed: int) -> None:
     scene = draw_scene(random.Random(seed))

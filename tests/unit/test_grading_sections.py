@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pebr_data.grading import Sections, extract_answer, split_sections
+from pebr_data.grading import Sections, find_answer, split_sections
 from pebr_data.grading.sections import MAX_CHARS
 
 FULL = """\
@@ -15,6 +15,11 @@ FULL = """\
 ### Step 2: 1 + 0: 1
 ### The final answer is: 1
 """
+
+
+def _answer(text: str) -> str | None:
+    found = find_answer(text, ["section"])
+    return None if found is None else found.text
 
 
 def test_a_full_response_gives_every_section() -> None:
@@ -51,11 +56,11 @@ def test_a_missing_heading_is_none_and_a_heading_without_text_is_empty(heading: 
     ["### The final answer is:", "### the final answer is :", "###The final answer is:", "## **The final answer is:**"],
 )
 def test_the_answer_heading_may_be_spelled_loosely(heading: str) -> None:
-    assert extract_answer(f"{heading} 3") == "3"
+    assert _answer(f"{heading} 3") == "3"
 
 
 def test_without_the_hashes_it_is_no_heading() -> None:
-    assert extract_answer("The final answer is: 3") is None
+    assert _answer("The final answer is: 3") is None
 
 
 def test_steps_that_do_not_begin_with_the_first_are_no_steps() -> None:
@@ -63,33 +68,33 @@ def test_steps_that_do_not_begin_with_the_first_are_no_steps() -> None:
 
 
 def test_the_answer_ends_with_its_line() -> None:
-    assert extract_answer("### The final answer is: 3\nBecause I say so.") == "3"
+    assert _answer("### The final answer is: 3\nBecause I say so.") == "3"
 
 
 def test_an_answer_on_the_next_line_is_found_unless_a_heading_comes_first() -> None:
-    assert extract_answer("### The final answer is:\n\n3\nso there") == "3"
-    assert extract_answer("### The final answer is:\n### Step 1: 3") is None
+    assert _answer("### The final answer is:\n\n3\nso there") == "3"
+    assert _answer("### The final answer is:\n### Step 1: 3") is None
 
 
 def test_the_last_answer_and_the_first_description_count() -> None:
     text = (
         "### Image Description: one\n### The final answer is: 3\n### Image Description: two\n### The final answer is: 4"
     )
-    assert extract_answer(text) == "4"
+    assert _answer(text) == "4"
     assert split_sections(text).description == "one"
 
 
 def test_a_later_empty_answer_line_withdraws_the_answer() -> None:
-    assert extract_answer("### The final answer is: 3\n### The final answer is:") is None
+    assert _answer("### The final answer is: 3\n### The final answer is:") is None
 
 
 def test_only_the_end_of_a_long_completion_is_read() -> None:
-    assert extract_answer("### The final answer is: 3\n" + "x" * MAX_CHARS) is None
-    assert extract_answer("x" * MAX_CHARS + "\n### The final answer is: 3") == "3"
+    assert _answer("### The final answer is: 3\n" + "x" * MAX_CHARS) is None
+    assert _answer("x" * MAX_CHARS + "\n### The final answer is: 3") == "3"
 
 
 @given(st.text())
 def test_splitting_never_raises(text: str) -> None:
     for candidate in (text, f"### {text}", f"{FULL}{text}", f"### The final answer is: {text}"):
         sections = split_sections(candidate)
-        assert extract_answer(candidate) == (sections.final_answer or None)
+        assert _answer(candidate) == (sections.final_answer or None)

@@ -5,8 +5,9 @@ WITH counted AS (
       AND ($catalog::VARCHAR IS NULL OR sample_id IN (SELECT sample_id FROM catalog_samples WHERE catalog = $catalog))
     GROUP BY probe_id
 )
-SELECT probe_id, fingerprint, created, coalesce(num_samples, 0), coalesce(num_rollouts, 0)
+SELECT probe_id, fingerprint, probes.created, coalesce(num_samples, 0), coalesce(num_rollouts, 0), grader_version
 FROM probes
 LEFT JOIN counted USING (probe_id)
+LEFT JOIN gradings_in_force USING (probe_id)
 WHERE $catalog::VARCHAR IS NULL OR num_rollouts > 0
-ORDER BY created, probe_id
+ORDER BY probes.created, probe_id

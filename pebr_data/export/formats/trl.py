@@ -25,6 +25,7 @@ FEATURES: dict[str, dict[str, Any]] = {
     "answer": _STRING,
     "answer_type": _STRING,
     "options": _STRINGS,
+    "grading": _STRING,
     "keywords": _STRINGS,
     "description": _STRING,
     "response": _STRING,
@@ -33,7 +34,7 @@ FEATURES: dict[str, dict[str, Any]] = {
     "pass_rate": {"dtype": "float64", "_type": "Value"},
     "band": _STRING,
 }
-"""The columns in order, each as `datasets.Features.to_dict` describes it; `metadata` is JSON text."""
+"""The columns in order, each as `datasets.Features.to_dict` describes it; `grading` and `metadata` are JSON text."""
 
 
 class TrlFormat:
@@ -65,6 +66,7 @@ class TrlFormat:
             "answer": sample.answer,
             "answer_type": sample.answer_type,
             "options": list(sample.options),
+            "grading": json.dumps(sample.grading, sort_keys=True, ensure_ascii=False),
             "keywords": list(sample.keywords),
             "description": sample.description,
             "response": sample.response,

@@ -1,0 +1,5 @@
+SELECT sample_id, idx, completion, finish_reason
+FROM rollouts
+WHERE probe_id = $probe_id
+  AND rowid BETWEEN $first AND $last
+  AND rowid IN (SELECT unnest($places::BIGINT[]))

@@ -1,0 +1,1 @@
+"""Regrading: stored rollouts judged anew, by another grader or against corrected golds. No model is asked."""
