@@ -7,11 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
+from pebr_data.grading import GradingRules
 from pebr_data.prompts import TEMPLATES
+from pebr_data.source_config import (
+    FieldsConfig,
+    FileSourceConfig,
+    FolderSourceConfig,
+    HubSourceConfig,
+    Name,
+    RowCondition,
+    RowSourceConfig,
+    ShapesSourceConfig,
+    SourceConfig,
+    TableSourceConfig,
+    WebDatasetSourceConfig,
+)
 from pebr_data.strict_yaml import FileModel, StrictModel, load_yaml, nearest
 from pebr_data.types import Band, Condition
 from pebr_data.yaml_document import Location
@@ -21,86 +35,24 @@ __all__ = [
     "FieldsConfig",
     "FileModel",
     "FileSourceConfig",
+    "FolderSourceConfig",
+    "HubSourceConfig",
     "MixtureConfig",
+    "Name",
     "ProbeConfig",
+    "RowCondition",
+    "RowSourceConfig",
     "ShapesSourceConfig",
     "SourceConfig",
     "StrictModel",
+    "TableSourceConfig",
+    "WebDatasetSourceConfig",
     "load_catalog_config",
     "load_yaml",
 ]
 
 EngineName = Literal["transformers"]
 """The names in `pebr_data.engines.base.ENGINES`, which lies in a layer above."""
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
-
-
-class ShapesSourceConfig(StrictModel):
-    """The generator of rendered scenes.
-
-    Attributes:
-        seed: The world's seed; the same seed gives the same scenes.
-        splits: Number of samples of each split. No scene is in two splits.
-    """
-
-    type: Literal["shapes"]
-    name: Name
-    seed: int = Field(default=0, ge=0)
-    splits: dict[Name, Annotated[int, Field(ge=1)]] = Field(min_length=1)
-
-
-class FieldsConfig(StrictModel):
-    """Where a row holds what a sample needs: a column, or a path into it such as `messages.0.content`.
-
-    Attributes:
-        question_after: The question is what follows the last occurrence of this text in its column; the whole column
-            where the text does not occur. Takes an instruction off that was baked into the prompt.
-        answer_after: The answer is the rest of the line after the last occurrence of this text in its column. Rows
-            without it are rejected.
-        images: A path or a list of paths, relative to the source's `image_root`; null for text only.
-        grading: A column with a mapping of grading rules (synonyms, tolerance, …): `pebr_data.grading.GradingRules`.
-        metadata: Columns to keep as they are.
-    """
-
-    question: str = "question"
-    question_after: str | None = Field(default=None, min_length=1)
-    answer: str = "answer"
-    answer_after: str | None = Field(default=None, min_length=1)
-    images: str | None = "images"
-    answer_type: str | None = None
-    options: str | None = None
-    keywords: str | None = None
-    description: str | None = None
-    response: str | None = None
-    skill: str | None = None
-    grading: str | None = None
-    split: str | None = None
-    metadata: tuple[str, ...] = ()
-
-
-class FileSourceConfig(StrictModel):
-    """Rows in a JSON list or in JSON lines, with images beside them.
-
-    Attributes:
-        file: The data file. A path may lead through a tar archive: `data/pebr.tar/train.json`.
-        image_root: The directory or tar archive that image paths in rows are relative to; the data file's own
-            directory when not given. Nothing outside it is ever read.
-        split: The split of every row that does not name its own through `fields.split`.
-        fields: Which column holds what.
-        reject_phrases: Rows whose response holds one of these (case ignored) are rejected.
-    """
-
-    type: Literal["json", "jsonl"]
-    name: Name
-    file: Path
-    image_root: Path | None = None
-    split: Name = "train"
-    fields: FieldsConfig = FieldsConfig()
-    reject_phrases: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-
-
-SourceConfig = Annotated[ShapesSourceConfig | FileSourceConfig, Field(discriminator="type")]
 
 
 class ProbeConfig(StrictModel):
@@ -180,6 +132,13 @@ def _check_names(config: CatalogConfig) -> Iterator[tuple[Location, str]]:
         if source.name in seen:
             yield ("sources", position, "name"), f"another source is called `{source.name}` already"
         seen.add(source.name)
+        fields = getattr(source, "fields", None)
+        for rule in fields.grading if fields is not None and isinstance(fields.grading, dict) else ():
+            if rule not in GradingRules.model_fields:
+                yield (
+                    ("sources", position, "fields", "grading"),
+                    _no_such("grading rule", rule, GradingRules.model_fields),
+                )
     if config.probe.template not in TEMPLATES:
         yield ("probe", "template"), _no_such("prompt template", config.probe.template, TEMPLATES)
     for name, mixture in config.mixtures.items():

@@ -1,6 +1,7 @@
 """What a source is, and the one dict of all sources.
 
-Adding a source is a module with a class like `FileSource`, its config in `pebr_data.config`, and a line in `SOURCES`.
+Adding a source of rows is a module with a reader (`pebr_data.sources.rows.Reader`), its config in
+`pebr_data.source_config`, and a line in `SOURCES`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from pebr_data.config import FileSourceConfig, ShapesSourceConfig, SourceConfig
+from pebr_data.config import (
+    FileSourceConfig,
+    FolderSourceConfig,
+    HubSourceConfig,
+    RowSourceConfig,
+    ShapesSourceConfig,
+    SourceConfig,
+    TableSourceConfig,
+    WebDatasetSourceConfig,
+)
 from pebr_data.types import Candidate, Json
 
 
@@ -38,6 +48,7 @@ class Source(Protocol):
 
         Raises:
             DataError: The source as a whole cannot be read.
+            UnavailableError: It needs the model hub, or a package that is not installed.
         """
 
 
@@ -48,15 +59,49 @@ def _open_shapes(config: ShapesSourceConfig, base_dir: Path) -> Source:
 
 
 def _open_files(config: FileSourceConfig, base_dir: Path) -> Source:
-    from pebr_data.sources.files import FileSource
+    from pebr_data.sources.files import FileReader
+    from pebr_data.sources.rows import RowSource
 
-    return FileSource(config, base_dir)
+    return RowSource(config, base_dir, FileReader(config, base_dir))
+
+
+def _open_tables(config: TableSourceConfig, base_dir: Path) -> Source:
+    from pebr_data.sources.rows import RowSource
+    from pebr_data.sources.tables import TableReader
+
+    return RowSource(config, base_dir, TableReader(config, base_dir))
+
+
+def _open_webdataset(config: WebDatasetSourceConfig, base_dir: Path) -> Source:
+    from pebr_data.sources.rows import RowSource
+    from pebr_data.sources.webdataset import WebDatasetReader
+
+    return RowSource(config, base_dir, WebDatasetReader(config, base_dir))
+
+
+def _open_folder(config: FolderSourceConfig, base_dir: Path) -> Source:
+    from pebr_data.sources.folder import FolderReader
+    from pebr_data.sources.rows import RowSource
+
+    return RowSource(config, base_dir, FolderReader(config, base_dir))
+
+
+def _open_hub(config: HubSourceConfig, base_dir: Path) -> Source:
+    from pebr_data.sources.hub import HubReader
+    from pebr_data.sources.rows import RowSource
+
+    return RowSource(config, base_dir, HubReader(config, base_dir))
 
 
 SOURCES: Mapping[str, Callable[[Any, Path], Source]] = {
     "shapes": _open_shapes,
     "json": _open_files,
     "jsonl": _open_files,
+    "parquet": _open_tables,
+    "arrow": _open_tables,
+    "webdataset": _open_webdataset,
+    "folder": _open_folder,
+    "hub": _open_hub,
 }
 
 
@@ -66,6 +111,9 @@ def open_source(config: SourceConfig, base_dir: Path) -> Source:
     Args:
         config: One of a catalog's `sources`.
         base_dir: The directory that the config's relative paths start from: the catalog YAML's own.
+
+    Raises:
+        ConfigError: The source names a dataset on the hub without the revision to read.
     """
     return SOURCES[config.type](config, base_dir)
 
@@ -77,8 +125,10 @@ def source_stamp(config: SourceConfig, base_dir: Path) -> Json:
     are found. What lies inside an image directory is not looked at.
     """
     stamp: dict[str, Json] = {"config": config.model_dump(mode="json")}
-    if isinstance(config, FileSourceConfig):
-        from pebr_data.sources.files import FileSource
+    if isinstance(config, RowSourceConfig):
+        from pebr_data.sources.rows import RowSource
 
-        stamp["files"] = FileSource(config, base_dir).stamps()
+        source = open_source(config, base_dir)
+        if isinstance(source, RowSource):
+            stamp["files"] = source.stamps()
     return stamp

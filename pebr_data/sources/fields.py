@@ -1,27 +1,25 @@
-"""From a raw row to a candidate: columns looked up, text cleaned, `<image>` placeholders matched with the images."""
+"""From a raw row to a candidate: the one place where the columns of a dataset become a sample's fields."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pebr_data.config import FieldsConfig
 from pebr_data.errors import DataError
-from pebr_data.strict_yaml import nearest
+from pebr_data.sources.columns import find, kept_columns, kind, optional_text, scalar, text_at
+from pebr_data.sources.embedded import ReadPath, image_entries, read_image
+from pebr_data.sources.golds import gold_of
+from pebr_data.sources.options import options_in, options_of, with_options
+from pebr_data.sources.placeholders import place_images, take_lead_off
 from pebr_data.types import Candidate
 
-PLACEHOLDER = "<image>"
+PASS_RATES = "pass_rates"
+"""The metadata key of the pass rates that a dataset ships: column -> rate in 0..1."""
 
 
 def to_candidate(
-    row: Mapping[str, Any],
-    fields: FieldsConfig,
-    *,
-    source: str,
-    split: str,
-    read_image: Callable[[Any], bytes],
+    row: Mapping[str, Any], fields: FieldsConfig, *, source: str, split: str, read_path: ReadPath
 ) -> Candidate:
     """The candidate in `row`.
 
@@ -30,175 +28,78 @@ def to_candidate(
         fields: Which column holds what.
         source: The source's name.
         split: The split unless `fields.split` names a column for it.
-        read_image: Gives the encoded image for one entry of the images column; raises DataError.
+        read_path: Gives the bytes of an image that the row names by its path.
 
     Raises:
         DataError: The row cannot become a candidate; the message is the reason.
     """
-    raw_question = _text(row, fields.question, "question")
-    entries = _image_entries(row, fields.images)
-    question = _clean_question(raw_question, fields.question_after, num_images=len(entries))
-    metadata = {column: value for column in fields.metadata if (value := _find(row, column)) is not None}
-    _check_json(metadata)
+    raw_question = text_at(row, fields.question, "question")
+    entries = image_entries(row, fields.images)
+    question = question_shown(raw_question, fields, num_images=len(entries))
+    options = options_in(question) if fields.options_in_question else options_of(row, fields.options)
+    answer = gold_of(row, fields, options)
+    metadata = kept_columns(row, fields.metadata)
+    rates = pass_rates(row, fields.pass_rates)
     return Candidate(
         source=source,
-        split=split if fields.split is None else _text(row, fields.split, "split"),
-        question=question,
-        answer=_answer(row, fields),
-        images=tuple(read_image(entry) for entry in entries),
-        answer_type=_optional_text(row, fields.answer_type),
-        options=_texts(row, fields.options),
-        keywords=tuple(dict.fromkeys(_texts(row, fields.keywords))),
-        description=_optional_text(row, fields.description),
-        response=_optional_text(row, fields.response),
-        skill=_optional_text(row, fields.skill),
+        split=split if fields.split is None else text_at(row, fields.split, "split"),
+        question=with_options(question, options) if fields.show_options and options else question,
+        answer=answer,
+        images=tuple(read_image(entry, read_path) for entry in entries),
+        answer_type=optional_text(row, fields.answer_type),
+        options=options,
+        keywords=_keywords(row, fields.keywords),
+        description=optional_text(row, fields.description),
+        response=optional_text(row, fields.response),
+        skill=optional_text(row, fields.skill),
         grading=_grading(row, fields.grading),
-        metadata=metadata,
+        metadata={**metadata, PASS_RATES: rates} if rates else metadata,
     )
 
 
-def place_images(question: str, num_images: int) -> str:
-    """The question without `<image>` placeholders.
-
-    At the beginning they only say that there are images, and go; likewise at the end, unless others stand amid the
-    text. One amid the text says which image is meant there, and becomes `image 1`, `image 2`, ….
+def question_shown(raw: str, fields: FieldsConfig, *, num_images: int) -> str:
+    """The question without the instruction before it and without placeholders.
 
     Raises:
-        DataError: There are placeholders, but not as many as images.
+        DataError: Its placeholders do not fit the images, or nothing is left.
     """
-    count = question.count(PLACEHOLDER)
-    if count == 0:
-        return question.strip()
-    if count != num_images:
-        raise DataError(f"the question has {count} {PLACEHOLDER} placeholders, but the row has {num_images} images")
-    pieces = [piece.strip(" \t") for piece in question.split(PLACEHOLDER)]
-    first = next((i for i, piece in enumerate(pieces) if piece.strip()), 0)
-    last = next((i for i in range(count, -1, -1) if pieces[i].strip()), 0)
-    last = count if last > first else last
-    text = pieces[first]
-    for i in range(first + 1, last + 1):
-        before = "" if not text or text[-1] in "\n([" else " "
-        after = "" if not pieces[i] or pieces[i][0] in "\n.,;:?!)]" else " "
-        text += f"{before}image {i}{after}{pieces[i]}"
-    return text.strip()
-
-
-def _clean_question(text: str, after: str | None, *, num_images: int) -> str:
-    if after is not None and after in text:
-        head, _, tail = text.rpartition(after)
-        # Placeholders ahead of the instruction still count.
-        text = PLACEHOLDER * head.count(PLACEHOLDER) + tail
+    text = raw if fields.question_after is None else take_lead_off(raw, fields.question_after)
     question = place_images(text, num_images)
     if not question:
         raise DataError("the question is empty")
     return question
 
 
-def _answer(row: Mapping[str, Any], fields: FieldsConfig) -> str:
-    value = _find(row, fields.answer)
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    if value is None:
-        raise _missing(row, fields.answer, "answer")
-    text = _scalar(value, "answer")
-    if fields.answer_after is not None:
-        _, marker, tail = text.rpartition(fields.answer_after)
-        if not marker:
-            raise DataError(f"the answer's column has no {fields.answer_after!r}")
-        text = (tail.strip().splitlines() or [""])[0]
-    text = text.strip()
-    if not text:
-        raise DataError("the answer is empty")
-    return text
+def pass_rates(row: Mapping[str, Any], columns: tuple[str, ...]) -> dict[str, float]:
+    """Shipped pass rates by column; what is null or no number in 0..1 (a -1 for `not measured`) is not there."""
+    rates = {}
+    for column in columns:
+        value = find(row, column)
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
+            rates[column] = float(value)
+    return rates
 
 
-def _image_entries(row: Mapping[str, Any], column: str | None) -> list[Any]:
-    if column is None:
-        return []
-    value = _find(row, column)
-    if value is None:
-        raise _missing(row, column, "images")
-    return value if isinstance(value, list) else [value]
+def _grading(row: Mapping[str, Any], columns: str | Mapping[str, str] | None) -> Mapping[str, Any]:
+    """The grading rules that a row states; one without a value is not stated: data frames give each row every key."""
+    if columns is None:
+        return {}
+    if isinstance(columns, str):
+        rules = find(row, columns) or {}
+        if not isinstance(rules, Mapping):
+            raise DataError(f"the column `{columns}` holds {kind(rules)}; a mapping of grading rules is expected")
+    else:
+        rules = {rule: find(row, column) for rule, column in columns.items()}
+    return {str(name): value for name, value in rules.items() if value not in (None, "")}
 
 
-def _text(row: Mapping[str, Any], column: str, what: str) -> str:
-    value = _find(row, column)
-    if value is None:
-        raise _missing(row, column, what)
-    return _scalar(value, what).strip()
-
-
-def _optional_text(row: Mapping[str, Any], column: str | None) -> str | None:
-    value = None if column is None else _find(row, column)
-    return None if value is None else _scalar(value, str(column)).strip() or None
-
-
-def _texts(row: Mapping[str, Any], column: str | None) -> tuple[str, ...]:
-    value = None if column is None else _find(row, column)
+def _keywords(row: Mapping[str, Any], column: str | None) -> tuple[str, ...]:
+    value = None if column is None else find(row, column)
     if value is None:
         return ()
     if isinstance(value, Mapping):
         value = [value[key] for key in sorted(value)]
     if not isinstance(value, list):
-        raise DataError(f"the column `{column}` holds {_kind(value)}; a list is expected")
-    texts = (_scalar(item, str(column)).strip() for item in value)
-    return tuple(text for text in texts if text)
-
-
-def _grading(row: Mapping[str, Any], column: str | None) -> Mapping[str, Any]:
-    value = None if column is None else _find(row, column)
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise DataError(f"the column `{column}` holds {_kind(value)}; a mapping of grading rules is expected")
-    # Data frames give every row every key.
-    return {str(name): rule for name, rule in value.items() if rule is not None}
-
-
-def _scalar(value: Any, what: str) -> str:
-    if isinstance(value, str):
-        text = value
-    elif isinstance(value, int) and not isinstance(value, bool):
-        text = str(value)
-    elif isinstance(value, float) and math.isfinite(value):
-        text = repr(value)
-    else:
-        raise DataError(f"the {what} is {_kind(value)}; text or a number is expected")
-    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
-        raise DataError(f"the {what} holds characters that are no text")
-    return text
-
-
-def _check_json(metadata: Mapping[str, Any]) -> None:
-    try:
-        json.dumps(metadata, allow_nan=False, ensure_ascii=False).encode("utf-8")
-    except (TypeError, ValueError) as error:
-        raise DataError(f"the metadata cannot be stored as JSON: {error}") from error
-
-
-def _find(row: Any, column: str) -> Any:
-    """The value at a column or a dotted path; None when it is null or not there."""
-    if isinstance(row, Mapping) and column in row:
-        return row[column]
-    value = row
-    for part in column.split("."):
-        if isinstance(value, Mapping):
-            value = value.get(part)
-        elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
-            value = value[int(part)]
-        else:
-            return None
-    return value
-
-
-def _missing(row: Mapping[str, Any], column: str, what: str) -> DataError:
-    if _find(row, column) is None and column in row:
-        return DataError(f"the {what} is null")
-    near = nearest(column, (str(name) for name in row))
-    there = f"did you mean `{near}`?" if near else "the row has " + ", ".join(f"`{name}`" for name in list(row)[:12])
-    return DataError(f"there is no column `{column}` for the {what}; {there}")
-
-
-def _kind(value: Any) -> str:
-    names = {"NoneType": "null", "bool": "true or false", "list": "a list", "dict": "a mapping", "float": "not finite"}
-    return names.get(type(value).__name__, f"of type {type(value).__name__}")
+        raise DataError(f"the column `{column}` holds {kind(value)}; a list is expected")
+    texts = (scalar(item, "keyword").strip() for item in value)
+    return tuple(dict.fromkeys(text for text in texts if text))

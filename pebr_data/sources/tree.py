@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import tarfile
+from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Protocol, Self
 
 from pebr_data.errors import DataError
+from pebr_data.sources.tar import members_of, open_tar, read_member
 
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
@@ -69,7 +70,7 @@ class DirectoryTree:
 
     def read(self, path: str, *, max_bytes: int) -> bytes:
         """As `Tree.read`."""
-        target = self._root / _inside(path)
+        target = self._root / inside(path)
         try:
             resolved = target.resolve()
             if not resolved.is_relative_to(self._root):
@@ -86,16 +87,12 @@ class TarTree:
     """Files in an uncompressed tar archive, under `prefix`. Links in the archive are not followed."""
 
     def __init__(self, archive: Path, prefix: str = ".") -> None:
-        try:
-            self._tar = tarfile.open(archive, mode="r:")  # noqa: SIM115 - closed by __exit__
-            members = self._tar.getmembers()
-        except (tarfile.TarError, OSError, EOFError) as error:
-            raise DataError(
-                f"not a readable uncompressed tar archive: {error}",
-                where=str(archive),
-                help="if it is compressed, decompress it first: images are read from it in any order",
-            ) from error
-        self._members = {PurePosixPath(member.name).as_posix(): member for member in members}
+        self._stack = ExitStack()
+        with ExitStack() as stack:
+            self._tar = stack.enter_context(open_tar(archive))
+            members = members_of(self._tar, archive)
+            self._members = {PurePosixPath(member.name).as_posix(): member for member in members}
+            self._stack = stack.pop_all()
         self._prefix = PurePosixPath(prefix)
 
     def __enter__(self) -> Self:
@@ -104,28 +101,23 @@ class TarTree:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._tar.close()
+        self._stack.close()
 
     def read(self, path: str, *, max_bytes: int) -> bytes:
         """As `Tree.read`."""
-        member = self._members.get((self._prefix / _inside(path)).as_posix())
+        member = self._members.get((self._prefix / inside(path)).as_posix())
         if member is None:
             raise DataError("there is no such file", where=path)
-        if not member.isreg():
-            raise DataError("the path is no regular file", where=path)
         _check_size(path, member.size, max_bytes)
-        try:
-            file = self._tar.extractfile(member)
-            data = b"" if file is None else file.read()
-        except (tarfile.TarError, OSError, EOFError) as error:
-            raise DataError(f"the file cannot be read: {_reason(error)}", where=path) from error
-        if len(data) != member.size:
-            raise DataError("the archive ends amid the file", where=path)
-        return data
+        return read_member(self._tar, member)
 
 
-def _inside(path: str) -> PurePosixPath:
-    """`path` as a relative path without `..`."""
+def inside(path: str) -> PurePosixPath:
+    """`path` as a relative path without `..`.
+
+    Raises:
+        DataError: It is absolute, an address or a Windows path, or leads out.
+    """
     if not path.strip() or "\0" in path:
         raise DataError("the path is empty or holds a NUL", where=repr(path))
     if "://" in path or path.startswith("data:"):

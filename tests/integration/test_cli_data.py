@@ -70,7 +70,7 @@ def test_building_twice_reads_the_source_once(place: Path, capsys: pytest.Captur
 
     assert first["samples"] == {"train": 12, "test": 4}
     assert (first["num_new"], first["built"]) == (16, ["made"])
-    assert planned["sources"] == [{"source": "made", "type": "shapes", "owed": False}]
+    assert [(one["source"], one["type"], one["owed"]) for one in planned["sources"]] == [("made", "shapes", False)]
     assert (second["num_new"], second["skipped"]) == (0, ["made"])
 
 

@@ -214,7 +214,7 @@ def test_a_second_build_does_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def never(self: object) -> Iterator[Candidate]:
         raise AssertionError("the source was read again")
 
-    monkeypatch.setattr("pebr_data.sources.files.FileSource.candidates", never)
+    monkeypatch.setattr("pebr_data.sources.rows.RowSource.candidates", never)
     second = build(config, tmp_path / "store")
     assert second == BuildResult("toys", (), ("toy",), first.samples, 0, 2, first.rejects)
 

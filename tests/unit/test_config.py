@@ -121,7 +121,8 @@ mixtures:
         "5: `sources[0].sed` is not a key here; did you mean `seed`?",
         "6: `sources[0].splits.test`: expected a whole number, got true",
         '6: `sources[0].splits.train`: expected a whole number, got "768"',
-        "7: `sources[1].type`: expected 'shapes', 'json', 'jsonl', got \"shape\"; did you mean 'shapes'?",
+        "7: `sources[1].type`: expected 'shapes', 'json', 'jsonl', 'parquet', 'arrow', 'webdataset', 'folder', 'hub', "
+        "got \"shape\"; did you mean 'shapes'?",
         "9: `sources[2].nmae` is not a key here; did you mean `name`?",
         "12: `sources[2].fields.quesiton` is not a key here; did you mean `question`?",
         "13: `sources[3].type`: this key is missing",

@@ -29,7 +29,10 @@ MISTAKEN_FOR_RIGHT = [
 @pytest.fixture(scope="module")
 def pool() -> Iterator[WorkerPool]:
     with WorkerPool(
-        "pebr_data.grading.workers.paper_child:compare", num_workers=2, deadline_seconds=20.0, retry_deadline_seconds=20.0
+        "pebr_data.grading.workers.paper_child:compare",
+        num_workers=2,
+        deadline_seconds=20.0,
+        retry_deadline_seconds=20.0,
     ) as pool:
         yield pool
 

@@ -6,14 +6,14 @@ import shutil
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pebr_data.config import CatalogConfig, FieldsConfig, FileSourceConfig, load_catalog_config
+from pebr_data.config import CatalogConfig, FieldsConfig, FileSourceConfig, SourceConfig, load_catalog_config
 from pebr_data.errors import DataError
 from pebr_data.sources.base import SOURCES, Reject, open_source, source_stamp
 from pebr_data.sources.fields import place_images, to_candidate
@@ -174,7 +174,7 @@ def test_no_placeholder_is_left_and_no_text_is_lost(pieces: list[str]) -> None:
         (row(answer=True), "the answer is true or false; text or a number is expected"),
         (row(answer=["a", "b"]), "the answer is a list"),
         (row(images=["b.png"]), "there is no such file"),
-        (row(images=[{"bytes": "x"}]), "an image must be given by its path"),
+        (row(images=[{"bytes": 3}]), "an image is of type int; bytes, a path or base64 is expected"),
         (row(question="a\ud800"), "characters that are no text"),
         ('{"question": "q", "answer": NaN, "images": []}', "the answer is null"),
         ('{"question": "q", "answer": 1e999, "images": []}', "the answer is not finite"),
@@ -275,7 +275,10 @@ def test_the_stamp_of_a_source_changes_with_its_config_and_its_files(released: C
 
 
 def test_every_type_in_the_config_opens_a_source() -> None:
-    assert set(SOURCES) == {"shapes", "json", "jsonl"}
+    tags = {
+        tag for model in get_args(get_args(SourceConfig)[0]) for tag in get_args(model.model_fields["type"].annotation)
+    }
+    assert set(SOURCES) == tags
 
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner, max_size=3)))
@@ -284,6 +287,6 @@ def test_any_value_in_any_column_is_a_candidate_or_a_data_error(value: Any) -> N
     for column in ("question", "answer", "images", "k", "o", "m", "r"):
         values = {"question": "q", "answer": "a", "images": []} | {column: value}
         try:
-            to_candidate(values, fields, source="s", split="train", read_image=lambda entry: b"")
+            to_candidate(values, fields, source="s", split="train", read_path=lambda path: b"")
         except DataError as error:
             assert error.what

@@ -1,0 +1,73 @@
+"""Hostile tars, Parquet and Arrow files: a reject or a clear error, in bounded time and memory."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hostile_files import HOSTILE, png
+
+ROOT = Path(__file__).parents[2]
+MAX_SECONDS = 10
+MAX_BYTES = 2**30
+
+
+def read_all(folder: Path) -> None:
+    """Read every hostile file in `folder` and print what came of it as JSON lines; run in a process of its own."""
+    from pebr_data.errors import PebrError
+    from pebr_data.source_config import TableSourceConfig, WebDatasetSourceConfig
+    from pebr_data.sources.base import Reject, open_source
+
+    opened: list[str] = []
+    sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
+    for name, hostile in HOSTILE.items():
+        model = WebDatasetSourceConfig if hostile.kind == "webdataset" else TableSourceConfig
+        config = model.model_validate({"type": hostile.kind, "name": "bad", "files": name})
+        started = time.monotonic()
+        opened.clear()
+        good, reasons, error = 0, [], None
+        try:
+            for item in open_source(config, folder).candidates():
+                if isinstance(item, Reject):
+                    reasons = [*reasons[-50:], item.reason]
+                else:
+                    good += 1
+        except PebrError as caught:
+            error = str(caught)
+        outside = [path for path in opened if "secret" in path or "etc/outside" in path]
+        status = Path("/proc/self/status").read_text()
+        peak = int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) * 1024  # type: ignore[index]
+        print(json.dumps([name, good, reasons, error, time.monotonic() - started, peak, outside]), flush=True)
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
+    folder = tmp_path_factory.mktemp("hostile") / "root"
+    folder.mkdir()
+    (folder.parent / "secret.png").write_bytes(png())
+    for name, hostile in HOSTILE.items():
+        hostile.make(folder / name)
+    code = f"from pathlib import Path\nfrom {__name__} import read_all\nread_all(Path({str(folder)!r}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return {name: rest for name, *rest in map(json.loads, done.stdout.splitlines())}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_is_a_reject_or_a_clear_error(name: str, outcomes: dict[str, list[Any]]) -> None:
+    good, reasons, error, seconds, peak, outside = outcomes[name]
+    hostile = HOSTILE[name]
+    if hostile.num_good is not None:
+        assert (good, error) == (hostile.num_good, None)
+    told = [*reasons, error or ""]
+    assert any(one.startswith(hostile.outcome) for one in told), told[-3:]
+    assert seconds < MAX_SECONDS
+    assert peak < MAX_BYTES
+    assert outside == []
