@@ -44,8 +44,7 @@ class FieldsConfig(StrictModel):
         options: A column with a list or a mapping, or one column for each option.
         options_in_question: The options are read out of the question, which keeps them.
         show_options: The options are written under the question. A policy is shown nothing but the question.
-        grading: A column with a mapping of grading rules, or a rule -> the column that states it; the rules are those of
-            `pebr_data.grading.GradingRules`.
+        grading: A column with a mapping of `pebr_data.grading.GradingRules`, or a rule -> the column that states it.
         pass_rates: Columns with pass rates (0..1) that the dataset ships; kept under `pass_rates` in the metadata, left
             out where they are null or no such rate.
         metadata: Columns to keep as they are.

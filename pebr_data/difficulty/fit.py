@@ -1,0 +1,273 @@
+"""Fitting priors to counts: empirical Bayes, per stratum, shrunk towards the fit of all strata.
+
+Maximum likelihood of a Beta with spikes seen through binomial rollouts: EM (Dempster, Laird and Rubin 1977) from fixed
+starts, then truncated Newton (Nash 1984) on all parameters within `BOUNDS`, so that the Beta cannot turn into a spike.
+A spike is taken in when BIC (Schwarz 1978) says so. Only distinct counts are touched: a million samples fit like forty.
+Nothing is random but `resample_priors`, which is seeded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+from scipy.special import betaln, digamma
+
+from pebr_data.difficulty.counts import BoolArray, Counts, FloatArray, IntArray
+from pebr_data.difficulty.prior import UNIFORM, Prior, Priors, log_likelihood_at_spikes
+
+BOUNDS = (0.1, 100.0)
+"""Of a and b. Below 0.1 a Beta is two spikes, above 100 it is one point: neither can be told apart by few rollouts."""
+SPIKE_ODDS = (1e-6, 50.0)
+"""Of a spike against the Beta, so that no sample is ever certain to be one."""
+MIN_SAMPLES = 50
+"""Samples with two or more rollouts below which nothing is fitted: a single rollout says nothing of the spread."""
+POOLED_SAMPLES = 20.0
+"""How many samples the pooled fit counts for in a stratum's own fit."""
+EM_STEPS = 12
+SEARCH = {"ftol": 1e-11, "maxfun": 1_000}
+"""Tight: where a spike and the Beta explain the same samples the likelihood is nearly flat, and BIC compares maxima."""
+
+Point = FloatArray
+"""(log a, log b, log odds of p = 0, of p = chance, of p = 1 against the Beta); a spike that is not there has -inf."""
+
+
+def fit_prior(
+    num_correct: npt.ArrayLike, num_rollouts: npt.ArrayLike, pooled: Prior | None = None, *, chance: float = 0.0
+) -> Prior:
+    """The prior under which these samples' counts are likeliest.
+
+    Args:
+        num_correct: k of each sample.
+        num_rollouts: n of each; they may differ, and early stopping may have chosen them.
+        pooled: The prior to shrink towards: it counts for `POOLED_SAMPLES` samples drawn from it (a data-augmentation
+            prior; Bedrick, Christensen and Johnson 1996). None: no shrinkage.
+        chance: Pass rate of a guess, 1/options; 0 for open questions. Above 0 a spike there is tried too.
+
+    Returns:
+        The fitted prior. With fewer than `MIN_SAMPLES` samples of two or more rollouts, `pooled`, or the uniform prior
+        where that is None; `reason` says so.
+
+    Raises:
+        ValueError: A count cannot be, or `chance` is not in [0, 1).
+    """
+    counts = Counts.of(num_correct, num_rollouts)
+    return _fit(counts.num_correct, counts.num_rollouts, counts.num_samples, pooled, chance)
+
+
+def fit_priors(
+    num_correct: npt.ArrayLike,
+    num_rollouts: npt.ArrayLike,
+    stratum: npt.ArrayLike = 0,
+    *,
+    chances: Sequence[float] = (),
+) -> Priors:
+    """One prior per stratum (source × answer type, say), each shrunk towards that of all samples together.
+
+    Args:
+        num_correct: k of each sample.
+        num_rollouts: n of each.
+        stratum: 0, 1, … of each; a stratum without samples gets the pooled prior.
+        chances: Pass rate of a guess in stratum 0, 1, …; 0 for open questions, as for those left out at the end.
+
+    Raises:
+        ValueError: A count cannot be, or a chance is not in [0, 1).
+    """
+    counts = Counts.of(num_correct, num_rollouts, stratum)
+    return _fit_strata(counts, counts.num_samples, chances)
+
+
+def resample_priors(
+    num_correct: npt.ArrayLike,
+    num_rollouts: npt.ArrayLike,
+    stratum: npt.ArrayLike = 0,
+    *,
+    chances: Sequence[float] = (),
+    num_draws: int = 20,
+    seed: int = 0,
+) -> tuple[Priors, ...]:
+    """`fit_priors` of samples drawn again with replacement within each stratum: how far the fit itself may be off.
+
+    The bootstrap for empirical Bayes of Laird and Louis (1987). The spikes are chosen anew in each draw; the search
+    starts from the fit of all.
+    """
+    counts = Counts.of(num_correct, num_rollouts, stratum)
+    near = _fit_strata(counts, counts.num_samples, chances)
+    rng = np.random.default_rng(seed)
+    draws = []
+    for _ in range(num_draws):
+        weight = np.zeros_like(counts.num_samples)
+        for s in np.unique(counts.stratum):
+            here = counts.stratum == s
+            num = counts.num_samples[here]
+            weight[here] = rng.multinomial(num.sum(), num / num.sum())
+        draws.append(_fit_strata(counts, weight, chances, near))
+    return tuple(draws)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cells:
+    """Distinct counts, how many samples have them (any positive number), and their log-likelihood at the spikes."""
+
+    k: FloatArray
+    n: FloatArray
+    weight: FloatArray
+    at_spikes: FloatArray
+
+    @classmethod
+    def of(cls, k: npt.ArrayLike, n: npt.ArrayLike, weight: npt.ArrayLike, chance: float) -> _Cells:
+        k, n, weight = (np.asarray(values, dtype=np.float64) for values in (k, n, weight))
+        some = (n > 0) & (weight > 0)
+        k, n, weight = k[some], n[some], weight[some]
+        return cls(k, n, weight, log_likelihood_at_spikes(np.full_like(k, chance), k, n))
+
+    @property
+    def num_samples(self) -> float:
+        return float(self.weight.sum())
+
+
+def _fit_strata(counts: Counts, weight: IntArray, chances: Sequence[float], near: Priors | None = None) -> Priors:
+    num_strata = int(counts.stratum.max()) + 1 if counts.stratum.size else 1
+    chance = [*chances, *[0.0] * num_strata]
+    k, n = counts.num_correct, counts.num_rollouts
+    if num_strata == 1:
+        only = _fit(k, n, weight, None, chance[0], near.pooled if near else None)
+        return Priors(only, (only,))
+    pooled = _fit(k, n, weight, None, 0.0, near.pooled if near else None)
+    strata = []
+    for s in range(num_strata):
+        here = counts.stratum == s
+        strata.append(_fit(k[here], n[here], weight[here], pooled, chance[s], near.strata[s] if near else None))
+    return Priors(pooled, tuple(strata))
+
+
+def _fit(
+    k: IntArray, n: IntArray, weight: IntArray, pooled: Prior | None, chance: float, near: Prior | None = None
+) -> Prior:
+    if not 0 <= chance < 1:
+        raise ValueError(f"chance {chance} must be in [0, 1)")
+    usable = int(weight[n >= 2].sum())
+    if usable < MIN_SAMPLES:
+        instead, name = (UNIFORM, "uniform") if pooled is None else (pooled, "pooled")
+        return replace(instead, reason=f"{name}: {usable} samples with two rollouts or more, {MIN_SAMPLES} needed")
+    cells = _Cells.of(k, n, weight, chance)
+    num_samples = int(cells.num_samples)
+    told = cells if pooled is None else _with_pooled(cells, pooled, chance)
+    best, best_bic = UNIFORM, np.inf
+    # Fewest parameters first: a tie goes to the simpler prior.
+    for spikes in sorted(product((False, True), (False, True) if chance else (False,), (False, True)), key=sum):
+        log_likelihood, prior = _maximise(told, np.array(spikes), chance, near)
+        bic = (2 + sum(spikes)) * np.log(num_samples) - 2 * log_likelihood
+        if bic < best_bic - 1e-9:
+            best, best_bic = prior, bic
+    return replace(best, reason=f"fitted to {num_samples:,} samples")
+
+
+def _with_pooled(cells: _Cells, pooled: Prior, chance: float) -> _Cells:
+    """The cells, and `POOLED_SAMPLES` more that fall as the pooled prior predicts, with numbers of rollouts as here."""
+    ns, where = np.unique(cells.n, return_inverse=True)
+    shares = np.bincount(where, weights=cells.weight) / cells.num_samples
+    before = pooled.posterior(0, 0)
+    parts = [(cells.k, cells.n, cells.weight)]
+    for n, share in zip(ns.astype(np.int64), shares, strict=True):
+        k = np.arange(n + 1.0)
+        parts.append((k, np.full_like(k, n), POOLED_SAMPLES * share * before.predictive(int(n))))
+    every_k, every_n, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return _Cells.of(every_k, every_n, weight, chance)
+
+
+def _maximise(cells: _Cells, spikes: BoolArray, chance: float, near: Prior | None) -> tuple[float, Prior]:
+    """The largest log-likelihood (binomial coefficients left out) with these spikes, and where it is."""
+    free = np.concatenate([[True, True], spikes])
+    low = np.log(np.where(np.arange(5) < 2, BOUNDS[0], SPIKE_ODDS[0]))[free]
+    high = np.log(np.where(np.arange(5) < 2, BOUNDS[1], SPIKE_ODDS[1]))[free]
+
+    def whole(some: FloatArray) -> Point:
+        point = np.full(5, -np.inf)
+        point[free] = some
+        return point
+
+    def loss(some: FloatArray) -> tuple[float, FloatArray]:
+        value, gradient = _log_likelihood(cells, whole(some))
+        return -value / cells.num_samples, -gradient[free] / cells.num_samples
+
+    found = []
+    starts = [_em(cells, start) for start in _starts(cells, spikes)] if near is None else [_point(near, spikes)]
+    for start in starts:
+        point = np.clip(start[free], low, high)
+        bounds = np.stack([low, high], axis=1)
+        # Of the bounded methods the one without BLAS, whose threads cost a hundredfold on four parameters.
+        result = minimize(loss, point, jac=True, method="TNC", bounds=bounds, options=SEARCH)
+        found.append((-float(result.fun) * cells.num_samples, whole(result.x)))
+    value, best = max(found, key=lambda pair: pair[0])
+    a, b = np.exp(best[:2])
+    zero, guess, one, _ = np.exp(_log_weights(best))
+    return value, Prior(float(a), float(b), float(zero), float(one), float(guess), chance)
+
+
+def _point(prior: Prior, spikes: BoolArray) -> Point:
+    """A prior as a point to search from; a spike that it lacks begins at a twentieth of the Beta."""
+    beta = 1.0 - prior.zero - prior.guess - prior.one
+    odds = np.maximum([prior.zero / beta, prior.guess / beta, prior.one / beta], 0.05)
+    return np.array([np.log(prior.a), np.log(prior.b), *np.where(spikes, np.log(odds), -np.inf)])
+
+
+def _log_weights(point: Point) -> FloatArray:
+    """Log weights of the spikes and of the Beta, [4]."""
+    odds = np.append(point[2:], 0.0)
+    weights: FloatArray = odds - np.logaddexp.reduce(odds)
+    return weights
+
+
+def _shares(cells: _Cells, point: Point) -> tuple[FloatArray, FloatArray]:
+    """Log-likelihood of each cell, and the probability that each part made it: [cells], [cells, 4]."""
+    a, b = np.exp(point[:2])
+    beta = betaln(a + cells.k, b + cells.n - cells.k) - betaln(a, b)
+    parts = _log_weights(point) + np.concatenate([cells.at_spikes, beta[:, None]], axis=1)
+    each = np.logaddexp.reduce(parts, axis=1)
+    return each, np.exp(parts - each[:, None])
+
+
+def _log_likelihood(cells: _Cells, point: Point) -> tuple[float, Point]:
+    """The log-likelihood and its gradient."""
+    each, shares = _shares(cells, point)
+    mine = shares * cells.weight[:, None]
+    a, b = np.exp(point[:2])
+    common = digamma(a + b) - digamma(a + b + cells.n)
+    in_a = a * np.sum(mine[:, 3] * (digamma(a + cells.k) - digamma(a) + common))
+    in_b = b * np.sum(mine[:, 3] * (digamma(b + cells.n - cells.k) - digamma(b) + common))
+    odds = mine.sum(axis=0) - cells.num_samples * np.exp(_log_weights(point))
+    return float(np.sum(cells.weight * each)), np.array([in_a, in_b, *odds[:3]])
+
+
+def _starts(cells: _Cells, spikes: BoolArray) -> list[Point]:
+    """A flat Beta and a two-horned one; each spike at a quarter of the Beta."""
+    mean = np.clip(np.average(cells.k / cells.n, weights=cells.weight), 0.05, 0.95)
+    odds = np.where(spikes, np.log(0.25), -np.inf)
+    return [np.array([np.log(size * mean), np.log(size * (1 - mean)), *odds]) for size in (2.0, 0.8)]
+
+
+def _em(cells: _Cells, point: Point) -> Point:
+    """A few EM steps: the weights exactly, the Beta by the moments of its share (a generalised M-step)."""
+    for _ in range(EM_STEPS):
+        mine = _shares(cells, point)[1] * cells.weight[:, None]
+        a, b = _moments(cells, mine[:, 3])
+        with np.errstate(divide="ignore"):
+            odds = np.log(mine.sum(axis=0) / mine[:, 3].sum())
+        point = np.array([np.log(a), np.log(b), *odds[:3]])
+    return point
+
+
+def _moments(cells: _Cells, weight: FloatArray) -> tuple[float, float]:
+    """(a, b) by the method of moments for unequal n (Kleinman 1973), within `BOUNDS`."""
+    share = cells.k / cells.n
+    mean = np.clip(np.average(share, weights=weight), 0.01, 0.99)
+    spread = np.average((share - mean) ** 2, weights=weight) / (mean * (1 - mean))
+    noise = np.average(1.0 / cells.n, weights=weight)
+    correlation = np.clip((spread - noise) / max(1.0 - noise, 1e-9), 1e-3, 0.9)
+    size = 1.0 / correlation - 1.0
+    return float(np.clip(size * mean, *BOUNDS)), float(np.clip(size * (1 - mean), *BOUNDS))
