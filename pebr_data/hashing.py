@@ -5,13 +5,29 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 def digest(value: Any) -> str:
     """SHA-256 (64 hex digits) of a JSON-serialisable value, independent of key order and whitespace."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    return digest_bytes(canonical(value).encode("utf-8"))
+
+
+def canonical(value: Any) -> str:
+    """A JSON-serialisable value as the one text that `digest` hashes: keys sorted, no whitespace, nothing escaped."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def json_texts(texts: pl.Series) -> pl.Series:
+    """`canonical` of each string, for digests of a million of them."""
+    import polars as pl
+
+    if texts.str.contains(r'["\\\x00-\x1f]').any():
+        return pl.Series(texts.name, [canonical(text) for text in texts], dtype=pl.String)
+    return '"' + texts + '"'
 
 
 def digest_bytes(data: bytes) -> str:

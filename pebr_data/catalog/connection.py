@@ -13,15 +13,20 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import duckdb
 
+from pebr_data.catalog.holders import held, holders
 from pebr_data.catalog.schema import SCHEMA_VERSION, migrate, schema_version
 from pebr_data.errors import BusyError, DataError, PebrError, RefusedError, StorageError
 from pebr_data.types import Json
 
 CATALOG_FILE = "catalog.duckdb"
+patience: ContextVar[float] = ContextVar("patience", default=30.0)
+"""Seconds to wait for another process to let go of the catalog, where nothing else is said."""
+
 _HOLDER = re.compile(r"\(PID (\d+)\)")
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": "false",
@@ -30,13 +35,13 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 
 
 @contextmanager
-def connect(store: Path, *, read_only: bool, wait_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(store: Path, *, read_only: bool, wait_seconds: float | None) -> Iterator[duckdb.DuckDBPyConnection]:
     """An open connection to the store's catalog, closed when the block ends.
 
     Args:
         store: The store's directory; created unless `read_only`.
         read_only: Open for reading. Several processes may read at once while none writes.
-        wait_seconds: How long to wait for another process to let go.
+        wait_seconds: How long to wait for another process to let go; `patience` when not given.
 
     Raises:
         BusyError: Another process still held it after `wait_seconds`.
@@ -45,6 +50,7 @@ def connect(store: Path, *, read_only: bool, wait_seconds: float) -> Iterator[du
         StorageError: The file cannot be opened or created.
     """
     path = store / CATALOG_FILE
+    wait_seconds = patience.get() if wait_seconds is None else wait_seconds
     deadline = time.monotonic() + wait_seconds
     if store.exists() and not store.is_dir():
         raise StorageError(
@@ -68,7 +74,31 @@ def connect(store: Path, *, read_only: bool, wait_seconds: float) -> Iterator[du
                 connection = _open(path, read_only=True, deadline=deadline, wait_seconds=wait_seconds)
             else:
                 migrate(connection, version)
+        with held(store, "reading" if read_only else "writing"):
+            yield connection
+    except duckdb.Error as error:
+        if _is_damage(error):
+            raise _damaged(error, path) from error
+        raise
+    finally:
+        connection.close()
+
+
+@contextmanager
+def inspect(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A catalog file, wherever it lies, open for reading as it is: nothing is migrated.
+
+    Raises:
+        BusyError, DataError, RefusedError, StorageError: As for `connect`.
+    """
+    connection = _open(path, read_only=True, deadline=time.monotonic() + patience.get(), wait_seconds=patience.get())
+    try:
+        schema_version(connection, str(path))
         yield connection
+    except duckdb.Error as error:
+        if _is_damage(error):
+            raise _damaged(error, path) from error
+        raise
     finally:
         connection.close()
 
@@ -89,11 +119,14 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         # A failed commit has rolled back already.
         with contextlib.suppress(duckdb.Error):
             connection.rollback()
-        if isinstance(error, duckdb.TransactionException):
+        if isinstance(error, duckdb.Error) and _is_damage(error):
+            raise
+        if isinstance(error, duckdb.TransactionException) and "onflict" in str(error):
             raise BusyError(
                 f"another thread of this process changed the same rows: {error}", help="run the command again"
             ) from error
-        if isinstance(error, (duckdb.IOException, duckdb.FatalException)):
+        # A commit that finds the disk full is a TransactionException, too.
+        if isinstance(error, (duckdb.TransactionException, duckdb.IOException, duckdb.FatalException)):
             raise StorageError(
                 f"the catalog could not be written: {error}", help="see to the disk, then run the command again"
             ) from error
@@ -141,9 +174,9 @@ def _open(path: Path, *, read_only: bool, deadline: float, wait_seconds: float) 
     pause = 0.01
     while True:
         try:
-            return duckdb.connect(str(path), read_only=read_only, config=_SETTINGS)
+            connection = duckdb.connect(str(path), read_only=read_only, config=_SETTINGS)
         except duckdb.Error as error:
-            holder = _holder(error)
+            holder = _holder(error, path.parent)
             if holder is None:
                 raise _explained(error, path) from error
             remaining = deadline - time.monotonic()
@@ -151,30 +184,53 @@ def _open(path: Path, *, read_only: bool, deadline: float, wait_seconds: float) 
                 raise BusyError(
                     f"{holder} holds the catalog and did not let go within {wait_seconds:g} s",
                     where=str(path),
-                    help="run the command again when it has finished",
+                    help="run the command again when it has finished, or wait for it with --wait SECONDS",
                 ) from error
+        else:
+            # It would print into what a command prints.
+            connection.execute("SET enable_progress_bar = false")
+            return connection
         time.sleep(min(remaining, pause * random.uniform(0.5, 1.5)))
         pause = min(pause * 2, 0.5)
 
 
-def _holder(error: duckdb.Error) -> str | None:
+def _holder(error: duckdb.Error, store: Path) -> str | None:
     """Who holds the file, when that is why opening failed."""
     text = str(error)
     if "Could not set lock" in text:
         found = _HOLDER.search(text)
-        return f"process {found[1]}" if found else "another process"
+        pid = int(found[1]) if found else None
+        known = [holder for holder in holders(store) if pid in (None, holder.pid) and holder.pid != os.getpid()]
+        if known:
+            return str(known[0])
+        return "another process" if pid is None else f"process {pid}"
     if "different configuration than existing connections" in text or "Unique file handle conflict" in text:
         return f"another thread of this process ({os.getpid()})"
     return None
 
 
+def _is_damage(error: duckdb.Error) -> bool:
+    text = str(error)
+    return "Corrupt database file" in text or "replaying WAL" in text
+
+
+def _damaged(error: duckdb.Error, path: Path) -> DataError:
+    return DataError(
+        f"the catalog is damaged: {str(error).splitlines()[0]}",
+        where=str(path),
+        help=f"pebr-data doctor --store {path.parent} says what can be saved",
+    )
+
+
 def _explained(error: duckdb.Error, path: Path) -> PebrError:
     text = str(error)
+    if _is_damage(error):
+        return _damaged(error, path)
     if "not a valid DuckDB database" in text or isinstance(error, duckdb.SerializationException):
         return DataError(
             "this is not a readable DuckDB database",
             where=str(path),
-            help="restore it from a copy, or name another store with --store and build again",
+            help=f"pebr-data doctor --store {path.parent} says what can be saved; or name another store with --store",
         )
     if "newer version of DuckDB" in text or "version number" in text:
         return RefusedError(

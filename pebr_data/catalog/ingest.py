@@ -7,17 +7,16 @@ changes nothing, so a build that was killed is simply run again.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import duckdb
 
 from pebr_data.catalog.connection import connect
+from pebr_data.catalog.gathering import gather
+from pebr_data.catalog.image_facts import known_images
 from pebr_data.catalog.samples import (
     PlacedReject,
     PlacedSample,
@@ -29,7 +28,7 @@ from pebr_data.catalog.samples import (
     write_batch,
 )
 from pebr_data.config import CatalogConfig
-from pebr_data.errors import DataError, StorageError
+from pebr_data.errors import DataError
 from pebr_data.grading.infer import ANSWER_TYPES, infer_answer_type
 from pebr_data.grading.rules import read_rules
 from pebr_data.hashing import digest
@@ -40,9 +39,6 @@ from pebr_data.types import Candidate, Sample, sample_id_of
 
 BATCH_SIZE = 512
 """Candidates to a transaction: 33k rows/s there, 18k at 64, and a kill loses little work."""
-
-WAIT_SECONDS = 30.0
-"""How long a batch waits for another process to let go of the catalog."""
 
 OpenConnection = Callable[[], AbstractContextManager[duckdb.DuckDBPyConnection]]
 Progress = Callable[[str, int], None]
@@ -112,7 +108,7 @@ def build(config: CatalogConfig, store: Path, *, progress: Progress | None = Non
     skipped: list[str] = []
 
     def open_connection() -> AbstractContextManager[duckdb.DuckDBPyConnection]:
-        return connect(store, read_only=False, wait_seconds=WAIT_SECONDS)
+        return connect(store, read_only=False, wait_seconds=None)
 
     for source_config in config.sources:
         source = open_source(source_config, config.base_dir)
@@ -173,17 +169,23 @@ def ingest(
     tallies: defaultdict[str, _Tally] = defaultdict(_Tally)
     if source is not None:
         tallies[source] = _Tally()
-    for batch in _made(candidates, images):
-        placed = [_place(item, made, tallies[item.source]) for item, made in batch]
+    with open_connection() as connection:
+        known = known_images(connection)
+    for batch in gather(candidates, images, known, BATCH_SIZE):
+        placed = [
+            _place(item, _make(item, hashes), tallies[item.source])
+            for item, hashes in zip(batch.items, batch.images, strict=True)
+        ]
         samples = [item for item in placed if isinstance(item, PlacedSample)]
         rejects = [item for item in placed if isinstance(item, PlacedReject)]
         with open_connection() as connection:
             _begin(connection, catalog, tallies)
-            new_ids = write_batch(connection, catalog, samples, rejects)
+            new_ids = write_batch(connection, catalog, samples, rejects, batch.facts)
+        known.update(bytes.fromhex(one.image_hash) for one in batch.facts)
         for item in samples:
             tallies[item.sample.source].num_new += item.sample.sample_id in new_ids
         if progress is not None:
-            for name in dict.fromkeys(item.source for item, _ in batch):
+            for name in dict.fromkeys(item.source for item in batch.items):
                 progress(name, tallies[name].num_candidates)
     with open_connection() as connection:
         _begin(connection, catalog, tallies)
@@ -216,18 +218,7 @@ def _begin(connection: duckdb.DuckDBPyConnection, catalog: str, tallies: Mapping
             tally.begun = True
 
 
-def _made(
-    candidates: Iterable[Candidate | Reject], images: ImageStore
-) -> Iterator[list[tuple[Candidate | Reject, Sample | str]]]:
-    """Batches of what was yielded, each with its sample or the reason why there is none."""
-    stream = iter(candidates)
-    # Storing an image waits for the disk, not for Python: eight at once are several times faster than one.
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        while batch := list(islice(stream, BATCH_SIZE)):
-            yield list(zip(batch, pool.map(partial(_make, images=images), batch), strict=True))
-
-
-def _make(item: Candidate | Reject, images: ImageStore) -> Sample | str:
+def _make(item: Candidate | Reject, images: Sequence[str | DataError]) -> Sample | str:
     return item.reason if isinstance(item, Reject) else _sample(item, images)
 
 
@@ -253,8 +244,13 @@ def _printable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def _sample(candidate: Candidate, images: ImageStore) -> Sample | str:
-    """Stores the candidate's images and makes it a sample, or says why it cannot be one."""
+def _sample(candidate: Candidate, images: Sequence[str | DataError]) -> Sample | str:
+    """The candidate as a sample, or why it cannot be one.
+
+    Args:
+        candidate: What a source yielded.
+        images: For each of its images, the hash it is stored under, or why no model can be shown it.
+    """
     if not candidate.question.strip():
         return "the question is empty"
     texts = (
@@ -273,17 +269,10 @@ def _sample(candidate: Candidate, images: ImageStore) -> Sample | str:
     if problem is not None:
         return problem
     image_hashes: list[str] = []
-    for number, data in enumerate(candidate.images, start=1):
-        try:
-            image_hashes.append(images.put(data))
-        except DataError as error:
-            return error.what if len(candidate.images) == 1 else f"image {number}: {error.what}"
-        except OSError as error:
-            raise StorageError(
-                f"an image could not be stored: {error}",
-                where=str(images.root),
-                help="see to the disk, then build again: what is stored stays",
-            ) from error
+    for number, image in enumerate(images, start=1):
+        if isinstance(image, DataError):
+            return image.what if len(images) == 1 else f"image {number}: {image.what}"
+        image_hashes.append(image)
     answer_type, answer_type_reason = candidate.answer_type, "declared by the source"
     if answer_type is None:
         inferred = infer_answer_type(candidate.answer, candidate.options, candidate.question)

@@ -3,82 +3,120 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import duckdb
-import pyarrow as pa
+import polars as pl
 
 from pebr_data.catalog.connection import first_row, transaction
 from pebr_data.catalog.queries import load_query
 from pebr_data.catalog.schema import now
 from pebr_data.errors import DataError
-from pebr_data.hashing import digest
+from pebr_data.hashing import canonical, digest, digest_bytes, json_texts
 from pebr_data.types import Json, Mixture
 
-_KEPT = pa.schema([("mixture_id", pa.string()), ("sample_id", pa.string()), ("position", pa.int64())])
-_DROPS = pa.schema([("mixture_id", pa.string()), ("sample_id", pa.string()), ("reason", pa.string())])
+
+@dataclass(frozen=True, slots=True)
+class MixtureSummary:
+    """A mixture in numbers; fields as in `Mixture`, with the samples counted."""
+
+    mixture_id: str
+    catalog: str
+    name: str
+    probe_id: str | None
+    num_samples: int
+    drops: Mapping[str, int]
 
 
-def save_mixture(
-    connection: duckdb.DuckDBPyConnection,
-    catalog: str,
-    name: str,
-    probe_id: str | None,
-    config: Mapping[str, Json],
-    sample_ids: Sequence[str],
-    drops: Mapping[str, str],
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a mixture decided about one sample.
+
+    Attributes:
+        mixture_id: The mixture.
+        catalog: The catalog it was chosen from.
+        name: Its name there.
+        probe_id: The probe it was chosen by, or None.
+        config: Its part of the catalog YAML.
+        created: When it was last chosen (UTC).
+        decision: `kept`, or why it was dropped.
+        position: Its place in the mixture (0, 1, …); None when dropped.
+    """
+
+    mixture_id: str
+    catalog: str
+    name: str
+    probe_id: str | None
+    config: Mapping[str, Json]
+    created: datetime
+    decision: str
+    position: int | None
+
+
+def freeze_mixture(
+    catalog: str, name: str, probe_id: str | None, config: Mapping[str, Json], kept: pl.Series, drops: pl.DataFrame
 ) -> Mixture:
-    """Freezes a choice in one transaction; saving the same choice again gives the one already there.
+    """A choice as a mixture, not saved yet. The same choice is the same mixture.
 
     Args:
-        connection: An open connection.
         catalog: The catalog it was chosen from.
         name: The mixture's name in the catalog YAML.
         probe_id: The probe it was chosen by, or None.
         config: The mixture's part of the YAML, JSON-serialisable.
-        sample_ids: The chosen samples, in training order, each once.
-        drops: Why each other sample of the pool was left out.
+        kept: The chosen samples' ids, in training order, each once.
+        drops: Why each other sample of the pool was left out: sample_id, reason.
 
     Raises:
         DataError: A sample is chosen twice, or both chosen and dropped.
     """
-    chosen = set(sample_ids)
-    if len(chosen) != len(sample_ids) or chosen & drops.keys():
+    if not _is_unique(pl.concat([kept.alias("sample_id"), drops["sample_id"]])):
         raise DataError("a sample is in the mixture twice, or both in it and dropped", where=f"mixture {name}")
-    content = digest(
-        {
-            "catalog": catalog,
-            "name": name,
-            "probe_id": probe_id,
-            "config": dict(config),
-            "sample_ids": list(sample_ids),
-            "drops": dict(drops),
-        }
-    )
-    mixture_id = content[:16]
-    with transaction(connection):
-        connection.register("kept", _numbered(mixture_id, sample_ids))
-        connection.register("dropped", _with_reasons(mixture_id, drops))
-        # A choice that is made again is the newest once more; `find_mixture_id` goes by that.
-        connection.execute(
-            "INSERT INTO mixtures VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET created = excluded.created",
-            [mixture_id, catalog, name, probe_id, json.dumps(dict(config)), digest(dict(config)), content, now()],
-        )
-        connection.execute("INSERT INTO mixture_samples SELECT * FROM kept ON CONFLICT DO NOTHING")
-        connection.execute("INSERT INTO mixture_drops SELECT * FROM dropped ON CONFLICT DO NOTHING")
-        connection.unregister("kept")
-        connection.unregister("dropped")
+    content = digest_choice(catalog, name, probe_id, config, kept, drops)
     return Mixture(
-        mixture_id=mixture_id,
+        mixture_id=content[:16],
         catalog=catalog,
         name=name,
         probe_id=probe_id,
         config=dict(config),
-        sample_ids=tuple(sample_ids),
-        drops=dict(sorted(Counter(drops.values()).items())),
+        sample_ids=tuple(kept.to_list()),
+        drops=dict(drops.group_by("reason").len().sort("reason").iter_rows()),
         digest=content,
     )
+
+
+def save_mixture(connection: duckdb.DuckDBPyConnection, mixture: Mixture, drops: pl.DataFrame) -> None:
+    """Saves a frozen choice in one transaction; saving it again makes it the newest once more.
+
+    Args:
+        connection: An open connection.
+        mixture: What `freeze_mixture` gave.
+        drops: The reasons it was given.
+    """
+    config = dict(mixture.config)
+    with transaction(connection):
+        known = connection.execute("SELECT 1 FROM mixtures WHERE mixture_id = ?", [mixture.mixture_id]).fetchall()
+        # A choice that is made again is the newest once more; `find_mixture_id` goes by that.
+        connection.execute(
+            "INSERT INTO mixtures VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET created = excluded.created",
+            [
+                mixture.mixture_id, mixture.catalog, mixture.name, mixture.probe_id, json.dumps(config),
+                digest(config), mixture.digest, now(),
+            ],
+        )  # fmt: skip
+        if not known:
+            kept = pl.DataFrame({"sample_id": mixture.sample_ids}, schema={"sample_id": pl.String})
+            connection.register("kept", kept.with_row_index("position").to_arrow())
+            connection.register("dropped", drops.select("sample_id", "reason").to_arrow())
+            connection.execute(
+                "INSERT INTO mixture_samples SELECT ?, sample_id, position FROM kept", [mixture.mixture_id]
+            )
+            connection.execute(
+                "INSERT INTO mixture_drops SELECT ?, sample_id, reason FROM dropped", [mixture.mixture_id]
+            )
+            connection.unregister("kept")
+            connection.unregister("dropped")
 
 
 def read_mixture(connection: duckdb.DuckDBPyConnection, mixture_id: str) -> Mixture:
@@ -95,9 +133,9 @@ def read_mixture(connection: duckdb.DuckDBPyConnection, mixture_id: str) -> Mixt
             f"no mixture {mixture_id} in the store", help="choose the mixtures: pebr-data select CATALOG.yaml"
         )
     catalog, name, probe_id, config, content = row
-    kept = connection.execute(
-        "SELECT sample_id FROM mixture_samples WHERE mixture_id = ? ORDER BY position", [mixture_id]
-    ).fetchall()
+    kept = connection.sql(
+        "SELECT sample_id FROM mixture_samples WHERE mixture_id = ? ORDER BY position", params=[mixture_id]
+    ).pl()
     drops = connection.execute(
         "SELECT reason, count(*) FROM mixture_drops WHERE mixture_id = ? GROUP BY reason ORDER BY reason", [mixture_id]
     ).fetchall()
@@ -107,7 +145,7 @@ def read_mixture(connection: duckdb.DuckDBPyConnection, mixture_id: str) -> Mixt
         name=name,
         probe_id=probe_id,
         config=json.loads(config),
-        sample_ids=tuple(sample_id for (sample_id,) in kept),
+        sample_ids=tuple(kept["sample_id"].to_list()),
         drops=dict(drops),
         digest=content,
     )
@@ -125,14 +163,13 @@ def find_mixture_id(
     return None if row is None else str(row[0])
 
 
-def mixture_ids(connection: duckdb.DuckDBPyConnection, catalog: str | None) -> list[str]:
+def summarize_mixtures(connection: duckdb.DuckDBPyConnection, catalog: str | None) -> list[MixtureSummary]:
     """Every mixture of that catalog (None: of all), oldest first."""
-    rows = connection.execute(
-        "SELECT mixture_id FROM mixtures WHERE $catalog::VARCHAR IS NULL OR catalog = $catalog "
-        "ORDER BY created, mixture_id",
-        {"catalog": catalog},
-    ).fetchall()
-    return [mixture_id for (mixture_id,) in rows]
+    rows = connection.execute(load_query("mixture_summaries"), {"catalog": catalog}).fetchall()
+    return [
+        MixtureSummary(mixture_id, name_of, name, probe_id, num_samples, dict(sorted(drops.items())))
+        for mixture_id, name_of, name, probe_id, num_samples, drops in rows
+    ]
 
 
 def drop_reasons(connection: duckdb.DuckDBPyConnection, mixture_id: str) -> dict[str, str]:
@@ -143,20 +180,34 @@ def drop_reasons(connection: duckdb.DuckDBPyConnection, mixture_id: str) -> dict
     return dict(rows)
 
 
-def sample_decisions(connection: duckdb.DuckDBPyConnection, sample_id: str) -> list[tuple[str, str]]:
-    """What every mixture decided about a sample, oldest first: (mixture_id, `kept` or the drop's reason)."""
-    rows = connection.execute(load_query("sample_decisions"), {"sample_id": sample_id}).fetchall()
-    return [(mixture_id, decision) for mixture_id, decision in rows]
-
-
-def _numbered(mixture_id: str, sample_ids: Sequence[str]) -> pa.Table:
-    rows = [
-        {"mixture_id": mixture_id, "sample_id": sample_id, "position": position}
-        for position, sample_id in enumerate(sample_ids)
+def decisions(connection: duckdb.DuckDBPyConnection, sample_id: str) -> list[Decision]:
+    """What every mixture decided about a sample, oldest first."""
+    rows = connection.execute(load_query("decisions"), {"sample_id": sample_id}).fetchall()
+    return [
+        Decision(mixture_id, catalog, name, probe_id, json.loads(config), created.replace(tzinfo=UTC), *decided)
+        for mixture_id, catalog, name, probe_id, config, created, *decided in rows
     ]
-    return pa.Table.from_pylist(rows, schema=_KEPT)
 
 
-def _with_reasons(mixture_id: str, drops: Mapping[str, str]) -> pa.Table:
-    rows = [{"mixture_id": mixture_id, "sample_id": sample_id, "reason": reason} for sample_id, reason in drops.items()]
-    return pa.Table.from_pylist(rows, schema=_DROPS)
+def digest_choice(
+    catalog: str, name: str, probe_id: str | None, config: Mapping[str, Json], kept: pl.Series, drops: pl.DataFrame
+) -> str:
+    """`digest` of the choice as {catalog, name, probe_id, config, sample_ids: [...], drops: {sample_id: reason}}."""
+    # Key by key in their sorted order, with the million-fold parts joined as columns.
+    begin = canonical({"catalog": catalog, "config": dict(config)})[:-1]
+    middle = canonical({"name": name, "probe_id": probe_id})[1:-1]
+    by_id = drops if drops["sample_id"].is_sorted() else drops.sort("sample_id")
+    reasons = by_id["reason"].unique()
+    told = by_id["reason"].replace_strict(reasons, ":" + json_texts(reasons), return_dtype=pl.String)
+    dropped = _joined(json_texts(by_id["sample_id"]) + told)
+    text = f'{begin},"drops":{{{dropped}}},{middle},"sample_ids":[{_joined(json_texts(kept))}]}}'
+    return digest_bytes(text.encode())
+
+
+def _is_unique(texts: pl.Series) -> bool:
+    # Different hashes are of different texts, and much sooner compared.
+    return texts.hash().n_unique() == len(texts) or texts.n_unique() == len(texts)
+
+
+def _joined(texts: pl.Series) -> str:
+    return str(texts.str.join(",").item()) if len(texts) else ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from pebr_data.catalog.connection import CATALOG_FILE, connect
-from pebr_data.catalog.ingest import WAIT_SECONDS
 from pebr_data.catalog.samples import finished_build
 from pebr_data.config import CatalogConfig
 from pebr_data.hashing import digest
@@ -27,7 +26,7 @@ def pending(config: CatalogConfig, store: Path) -> tuple[str, ...]:
     if not (store / CATALOG_FILE).exists():
         return tuple(stamps)
     images = ImageStore(store / "images")
-    with connect(store, read_only=True, wait_seconds=WAIT_SECONDS) as connection:
+    with connect(store, read_only=True, wait_seconds=None) as connection:
         return tuple(
             name
             for name, stamp in stamps.items()

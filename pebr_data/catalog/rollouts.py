@@ -43,24 +43,33 @@ _GRADES = pa.schema(
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
-    """A policy that was probed, and how far.
+class KnownProbe:
+    """A policy that was probed.
 
     Attributes:
         probe_id: Names the fingerprint.
         fingerprint: The policy.
         created: When it was first registered (UTC).
-        num_samples: Samples with at least one kept rollout, of the catalog asked for.
-        num_rollouts: Kept rollouts (those that did not end in an engine's error), of the catalog asked for.
         grader_version: The grading in force: whose grades count. None before anything was graded.
     """
 
     probe_id: str
     fingerprint: Fingerprint
     created: datetime
+    grader_version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Probe(KnownProbe):
+    """A policy that was probed, and how far.
+
+    Attributes:
+        num_samples: Samples with at least one kept rollout, of the catalog asked for.
+        num_rollouts: Kept rollouts (those that did not end in an engine's error), of the catalog asked for.
+    """
+
     num_samples: int
     num_rollouts: int
-    grader_version: str | None
 
 
 def register_probe(connection: duckdb.DuckDBPyConnection, fingerprint: Fingerprint) -> str:
@@ -159,6 +168,19 @@ def list_probes(connection: duckdb.DuckDBPyConnection, catalog: str | None) -> l
             grader_version=grader_version,
         )
         for probe_id, fingerprint, created, num_samples, num_rollouts, grader_version in rows
+    ]
+
+
+def known_probes(connection: duckdb.DuckDBPyConnection, catalog: str | None) -> list[KnownProbe]:
+    """What `list_probes` gives, in the same order, without counting."""
+    if catalog is not None:
+        require_catalog(connection, catalog)
+    rows = connection.execute(load_query("known_probes")).fetchall()
+    return [
+        KnownProbe(probe_id, _fingerprint(fingerprint), created.replace(tzinfo=UTC), version)
+        for probe_id, fingerprint, created, version in rows
+        if catalog is None
+        or first_row(connection, load_query("has_rollouts"), {"probe_id": probe_id, "catalog": catalog})
     ]
 
 

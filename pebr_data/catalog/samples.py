@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
 import pyarrow as pa
 
 from pebr_data.catalog.connection import first_row, transaction
+from pebr_data.catalog.image_facts import write_image_facts
 from pebr_data.catalog.queries import load_query
 from pebr_data.catalog.schema import now
 from pebr_data.errors import DataError, RefusedError
-from pebr_data.images import ImageStore
+from pebr_data.images import ImageFacts, ImageStore
 from pebr_data.types import Json, Sample
 
 _SAMPLES = pa.schema(
@@ -79,10 +80,12 @@ def write_batch(
     catalog: str,
     samples: Sequence[PlacedSample],
     rejects: Sequence[PlacedReject],
+    image_facts: Iterable[ImageFacts] = (),
 ) -> set[str]:
     """Writes one batch in one transaction; writing it again changes nothing.
 
-    A sample that exists takes over what the source now says of it (split, keywords, description, …).
+    A sample that exists takes over what the source now says of it (split, keywords, description, …). The images' facts
+    are those of images that were not known yet.
 
     Returns:
         The sample_ids that were not in the store before.
@@ -99,6 +102,7 @@ def write_batch(
             for position, image_hash in enumerate(placed.sample.image_hashes)
         ]
         _register(connection, "batch_images", images, _IMAGES)
+        write_image_facts(connection, image_facts)
         refused = [
             {
                 "catalog": catalog,
@@ -201,6 +205,14 @@ def read_samples(
             if sample_id not in by_id:
                 raise DataError(f"no sample {sample_id} in the store", help="list what there is: pebr-data stats")
     return [by_id[sample_id] for sample_id in dict.fromkeys(sample_ids) if sample_id in by_id]
+
+
+def origin(connection: duckdb.DuckDBPyConnection, sample_id: str) -> tuple[int, list[str]]:
+    """See `Catalog.origin`."""
+    row = first_row(connection, load_query("origin"), {"sample_id": sample_id})
+    if row is None:
+        raise DataError(f"no sample {sample_id} in the store", help="list what there is: pebr-data stats")
+    return int(row[0]), list(row[1] or [])
 
 
 def catalog_names(connection: duckdb.DuckDBPyConnection) -> list[str]:

@@ -21,9 +21,37 @@ def m002_grading(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(load_query("m002_grading"))
 
 
+def m003_images(connection: duckdb.DuckDBPyConnection) -> None:
+    """What is known of each image; those of earlier builds get their row when it is asked for."""
+    connection.execute(load_query("m003_images"))
+
+
+def m004_duplicates(connection: duckdb.DuckDBPyConnection) -> None:
+    """Which samples are as good as one, and which a benchmark has too."""
+    connection.execute(load_query("m004_duplicates"))
+
+
+def m005_constraints(connection: duckdb.DuckDBPyConnection) -> None:
+    """Mixtures of a million samples are frozen in a moment: no index on their rows, checks instead."""
+    connection.execute(load_query("m005_constraints"))
+
+
 # Append only: a released migration is never edited, because catalogs exist that ran it.
-MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (m001_tables, m002_grading)
-SCHEMA_VERSION = len(MIGRATIONS)
+MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
+    m001_tables,
+    m002_grading,
+    m003_images,
+    m004_duplicates,
+    m005_constraints,
+)
+
+
+def number_of(migration: Callable[[duckdb.DuckDBPyConnection], None]) -> int:
+    """The number in a migration's name: 1 for `m001_tables`."""
+    return int(migration.__name__[1:].split("_")[0])
+
+
+SCHEMA_VERSION = number_of(MIGRATIONS[-1])
 
 
 def now() -> datetime:
@@ -32,7 +60,7 @@ def now() -> datetime:
 
 
 def schema_version(connection: duckdb.DuckDBPyConnection, where: str) -> int:
-    """How many migrations the open database has had; 0 when it is empty.
+    """The number of the last migration that the open database has had; 0 when it is empty.
 
     Args:
         connection: An open connection.
@@ -62,8 +90,11 @@ def schema_version(connection: duckdb.DuckDBPyConnection, where: str) -> int:
 
 
 def migrate(connection: duckdb.DuckDBPyConnection, version: int) -> None:
-    """Brings a database that has had `version` migrations up to date, each in a transaction of its own."""
-    for number, migration in enumerate(MIGRATIONS[version:], start=version + 1):
+    """Brings a database whose last migration was `version` up to date, each step in a transaction of its own."""
+    for migration in MIGRATIONS:
+        number = number_of(migration)
+        if number <= version:
+            continue
         connection.begin()
         try:
             connection.execute(

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import duckdb
 import polars as pl
 
-from pebr_data.catalog.pass_rates import pass_rates
+from pebr_data.catalog.pass_rates import outcome_counts, with_bands
 from pebr_data.catalog.queries import load_query
-from pebr_data.catalog.rollouts import Probe, list_probes
-from pebr_data.catalog.samples import catalog_names, require_catalog
+from pebr_data.catalog.rollouts import Probe, known_probes, list_probes
+from pebr_data.catalog.samples import catalog_names
 from pebr_data.types import Band, Outcome
 
 _WHERE = ("catalog", "probe_id", "split", "skill")
@@ -38,21 +38,18 @@ class Stats:
 
 def stats(connection: duckdb.DuckDBPyConnection, catalog: str | None, group_size: int) -> Stats:
     """The numbers of one catalog, or of every catalog in the store."""
-    if catalog is not None:
-        require_catalog(connection, catalog)
+    probes = list_probes(connection, catalog)
     bands: list[pl.DataFrame] = []
     outcomes: list[pl.DataFrame] = []
     for name in catalog_names(connection) if catalog is None else [catalog]:
-        for probe in list_probes(connection, name):
-            rates = pass_rates(connection, probe.probe_id, group_size, name, None).with_columns(
-                catalog=pl.lit(name), probe_id=pl.lit(probe.probe_id)
-            )
-            seen = pl.sum_horizontal(f"num_{outcome}" for outcome in Outcome).sum().over("split") > 0
-            rates = rates.filter(seen)
-            bands.append(_count_bands(rates))
-            outcomes.append(_count_outcomes(rates))
+        for probe in known_probes(connection, name) if catalog is None else probes:
+            counts = outcome_counts(connection, "alike_samples", probe.probe_id, group_size, name, None)
+            counts = with_bands(counts, group_size).with_columns(catalog=pl.lit(name), probe_id=pl.lit(probe.probe_id))
+            counts = counts.filter(_num_graded().sum().over("split") > 0)
+            bands.append(_count_bands(counts))
+            outcomes.append(_count_outcomes(counts))
     return Stats(
-        probes=tuple(list_probes(connection, catalog)),
+        probes=tuple(probes),
         samples=connection.sql(load_query("sample_counts"), params={"catalog": catalog}).pl(),
         rejects=connection.sql(load_query("reject_counts"), params={"catalog": catalog}).pl(),
         bands=pl.concat(bands) if bands else _empty(("num_samples", *Band)),
@@ -60,21 +57,21 @@ def stats(connection: duckdb.DuckDBPyConnection, catalog: str | None, group_size
     )
 
 
-def _count_bands(rates: pl.DataFrame) -> pl.DataFrame:
-    return (
-        rates.group_by(_WHERE)
-        .agg(
-            num_samples=pl.len().cast(pl.Int64),
-            **{str(band): (pl.col("band") == str(band)).sum().cast(pl.Int64) for band in Band},
-        )
-        .sort(_WHERE)
-    )
+def _count_bands(counts: pl.DataFrame) -> pl.DataFrame:
+    size = pl.col("num_samples")
+    per_band = {str(band): size.filter(pl.col("band") == str(band)).sum() for band in Band}
+    return counts.group_by(_WHERE).agg(num_samples=size.sum(), **per_band).sort(_WHERE)
 
 
-def _count_outcomes(rates: pl.DataFrame) -> pl.DataFrame:
-    counts = {str(outcome): pl.col(f"num_{outcome}").sum() for outcome in Outcome}
-    rolled = pl.sum_horizontal(f"num_{outcome}" for outcome in Outcome) > 0
-    return rates.group_by(_WHERE).agg(num_samples=rolled.sum().cast(pl.Int64), **counts).sort(_WHERE)
+def _count_outcomes(counts: pl.DataFrame) -> pl.DataFrame:
+    size = pl.col("num_samples")
+    per_outcome = {str(outcome): (pl.col(f"num_{outcome}") * size).sum() for outcome in Outcome}
+    return counts.group_by(_WHERE).agg(num_samples=size.filter(_num_graded() > 0).sum(), **per_outcome).sort(_WHERE)
+
+
+def _num_graded() -> pl.Expr:
+    """Rollouts of each of the samples, whatever their outcome."""
+    return pl.sum_horizontal(f"num_{outcome}" for outcome in Outcome)
 
 
 def _empty(counts: tuple[str, ...]) -> pl.DataFrame:

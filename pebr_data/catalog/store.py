@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from pebr_data.catalog import duplicates, frames, gradings, mixtures, rollouts, samples
 from pebr_data.catalog import golds as corrected
-from pebr_data.catalog import gradings, mixtures, rollouts, samples
 from pebr_data.catalog.connection import connect, transaction
 from pebr_data.catalog.golds import GoldFix
 from pebr_data.catalog.ingest import IngestCounts, ingest
-from pebr_data.catalog.pass_rates import pass_rates
-from pebr_data.catalog.rollouts import Probe
+from pebr_data.catalog.mixtures import Decision, MixtureSummary
+from pebr_data.catalog.pass_rates import bands, pass_rates
+from pebr_data.catalog.rollouts import KnownProbe, Probe
 from pebr_data.catalog.stats import Stats, stats
 from pebr_data.types import (
     Candidate,
@@ -53,13 +54,14 @@ class Catalog:
 
     @classmethod
     @contextmanager
-    def open(cls, store: Path, *, read_only: bool = False, wait_seconds: float = 30.0) -> Iterator[Catalog]:
+    def open(cls, store: Path, *, read_only: bool = False, wait_seconds: float | None = None) -> Iterator[Catalog]:
         """The catalog of a store, open for the length of a `with` block.
 
         Args:
             store: The store's directory; it and the catalog are created when missing, unless `read_only`.
             read_only: Open for reading; several processes may read at once while none writes.
-            wait_seconds: How long to wait for another process to let go.
+            wait_seconds: How long to wait for another process to let go; half a minute when not given, or what
+                `--wait` says.
 
         Raises:
             BusyError: Another process still held it after `wait_seconds`; the message names it.
@@ -105,6 +107,28 @@ class Catalog:
         """
         return samples.read_samples(self._connection, catalog, split, sample_ids, golds)
 
+    def samples_frame(self, catalog: str | None = None, split: str | None = None) -> pl.LazyFrame:
+        """The same samples as a lazy frame, a row each; collect it before the catalog closes.
+
+        Columns as in `Sample` (`metadata` is JSON text). What Polars does not ask for is not read; the data comes as
+        Arrow, without copies, and `.collect().to_arrow()` hands it on likewise.
+
+        Raises:
+            DataError: The store has no such catalog.
+        """
+        return frames.samples_frame(self._connection, catalog, split)
+
+    def rollouts_frame(self, probe_id: str) -> pl.LazyFrame:
+        """A probe's rollouts with the grades that count as a lazy frame, as `samples_frame` has it.
+
+        Columns: sample_id, idx, completion, num_tokens, finish_reason, num_prompt_tokens, num_image_tokens, error,
+        outcome, answer, reason, grader_version.
+
+        Raises:
+            DataError: There is no such probe.
+        """
+        return frames.rollouts_frame(self._connection, probe_id)
+
     def register_probe(self, fingerprint: Fingerprint) -> str:
         """Records a policy before its rollouts are merged; gives its `probe_id`. Registering twice changes nothing."""
         return rollouts.register_probe(self._connection, fingerprint)
@@ -112,6 +136,10 @@ class Catalog:
     def probes(self, catalog: str | None = None) -> list[Probe]:
         """The probes with rollouts of that catalog's samples, oldest first; None gives every registered probe."""
         return rollouts.list_probes(self._connection, catalog)
+
+    def known_probes(self, catalog: str | None = None) -> list[KnownProbe]:
+        """What `probes` gives, without counting."""
+        return rollouts.known_probes(self._connection, catalog)
 
     def fingerprint(self, probe_id: str) -> Fingerprint:
         """The policy behind a probe.
@@ -228,6 +256,8 @@ class Catalog:
         With `catalog` every sample of it is there, probed or not; without, those with rollouts. Only the rollouts with
         indices 0 .. num_rollouts - 1 count, as judged by the grading in force, or by the one that `version` names.
 
+        A frame as `samples_frame` is, but not lazy (`.lazy()` makes it so).
+
         Columns: sample_id, source, split, skill; num_rollouts, those that say something about the policy, which is the
         sum of num_correct, num_wrong, num_unparsed and num_truncated; num_ungradable and num_error beside them;
         pass_rate in [0, 1], null unless the group is complete; band (`unprobed` unless it is); posterior_mean,
@@ -238,23 +268,24 @@ class Catalog:
         """
         return pass_rates(self._connection, probe_id, num_rollouts, catalog, split, version)
 
-    def save_mixture(
-        self,
-        catalog: str,
-        name: str,
-        probe_id: str | None,
-        config: Mapping[str, Json],
-        sample_ids: Sequence[str],
-        drops: Mapping[str, str],
-    ) -> Mixture:
-        """Freezes a choice: the samples in training order, and for each one left out (sample_id) the reason.
+    def bands(
+        self, probe_id: str, num_rollouts: int = 8, catalog: str | None = None, split: str | None = None
+    ) -> pl.DataFrame:
+        """The part of `pass_rates` that selection goes by, sooner, by sample_id.
 
-        Saving the same choice again gives the mixture that is there already.
+        Columns: sample_id, split, num_correct, num_rollouts, num_ungradable, num_error, band.
 
         Raises:
-            DataError: A sample is chosen twice, or both chosen and dropped.
+            DataError: There is no such probe or catalog.
         """
-        return mixtures.save_mixture(self._connection, catalog, name, probe_id, config, sample_ids, drops)
+        return bands(self._connection, probe_id, num_rollouts, catalog, split)
+
+    def save_mixture(self, mixture: Mixture, drops: pl.DataFrame) -> None:
+        """Saves a frozen choice (`mixtures.freeze_mixture`) and why each other sample was left out: sample_id, reason.
+
+        Saving the same choice again makes it the newest once more.
+        """
+        mixtures.save_mixture(self._connection, mixture, drops)
 
     def mixture(self, mixture_id: str) -> Mixture:
         """The mixture of that id.
@@ -269,18 +300,33 @@ class Catalog:
         found = mixtures.find_mixture_id(self._connection, catalog, name, probe_id, config_digest)
         return None if found is None else mixtures.read_mixture(self._connection, found)
 
-    def mixtures(self, catalog: str | None = None) -> list[Mixture]:
-        """Every mixture of that catalog (None: of all), oldest first."""
-        found = mixtures.mixture_ids(self._connection, catalog)
-        return [mixtures.read_mixture(self._connection, mixture_id) for mixture_id in found]
+    def find_mixture_id(self, catalog: str, name: str, probe_id: str | None, config_digest: str) -> str | None:
+        """The id of the mixture that `find_mixture` gives, without reading its samples."""
+        return mixtures.find_mixture_id(self._connection, catalog, name, probe_id, config_digest)
+
+    def mixtures(self, catalog: str | None = None) -> list[MixtureSummary]:
+        """Every mixture of that catalog (None: of all) in numbers, oldest first; `mixture` gives one with samples."""
+        return mixtures.summarize_mixtures(self._connection, catalog)
+
+    def migrations(self) -> list[tuple[int, str]]:
+        """The schema's migrations that the catalog has had: number and name, in order."""
+        return self._connection.execute("SELECT number, name FROM migrations ORDER BY number").fetchall()
 
     def drop_reasons(self, mixture_id: str) -> dict[str, str]:
         """Why each sample that the mixture left out was left out, by sample_id."""
         return mixtures.drop_reasons(self._connection, mixture_id)
 
-    def sample_decisions(self, sample_id: str) -> list[tuple[str, str]]:
-        """What each mixture decided about a sample, oldest first: (mixture_id, `kept` or why it was dropped)."""
-        return mixtures.sample_decisions(self._connection, sample_id)
+    def decisions(self, sample_id: str) -> list[Decision]:
+        """What each mixture decided about a sample, oldest first."""
+        return mixtures.decisions(self._connection, sample_id)
+
+    def origin(self, sample_id: str) -> tuple[int, list[str]]:
+        """Which of its source's candidates a sample is (0, 1, …), and the catalogs that hold it.
+
+        Raises:
+            DataError: There is no such sample.
+        """
+        return samples.origin(self._connection, sample_id)
 
     def stats(self, catalog: str | None = None, num_rollouts: int = 8) -> Stats:
         """Counts of samples, rejects, bands and outcomes of one catalog, or of every catalog in the store.
@@ -289,3 +335,39 @@ class Catalog:
             DataError: The store has no such catalog.
         """
         return stats(self._connection, catalog, num_rollouts)
+
+    def compared_samples(self, catalog: str) -> pl.DataFrame:
+        """What is compared of a catalog's samples; see `duplicates.compared_samples`.
+
+        Raises:
+            DataError: The store has no such catalog.
+        """
+        return duplicates.compared_samples(self._connection, catalog)
+
+    def compared_images(self, catalog: str) -> pl.DataFrame:
+        """image_hash, phash and thumbnail of a catalog's images that show anything."""
+        return duplicates.compared_images(self._connection, catalog)
+
+    def mark_duplicates(self, catalog: str, found: pl.DataFrame, settings: Mapping[str, Json]) -> None:
+        """Replaces a catalog's duplicates: sample_id, kept_id, reason."""
+        duplicates.mark_duplicates(self._connection, catalog, found, settings)
+
+    def mark_overlaps(self, catalog: str, benchmark: str, found: pl.DataFrame, settings: Mapping[str, Json]) -> None:
+        """Replaces what a catalog shares with a benchmark: sample_id, benchmark_sample_id, reason."""
+        duplicates.mark_overlaps(self._connection, catalog, benchmark, found, settings)
+
+    def forget_duplicates(self, catalog: str) -> None:
+        """Takes a catalog's duplicate marks off."""
+        duplicates.forget_duplicates(self._connection, catalog)
+
+    def forget_overlaps(self, catalog: str) -> None:
+        """Takes a catalog's benchmark marks off."""
+        duplicates.forget_overlaps(self._connection, catalog)
+
+    def marks(self, catalog: str) -> pl.DataFrame:
+        """The samples that a selection leaves out, and why: sample_id, reason (`duplicate` or `in-benchmark`)."""
+        return duplicates.marks(self._connection, catalog)
+
+    def outdated_searches(self, catalog: str) -> list[str]:
+        """The searches that ended before what they compared was last built: a benchmark's name, or ``."""
+        return duplicates.outdated_searches(self._connection, catalog)

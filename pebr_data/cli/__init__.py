@@ -9,14 +9,20 @@ from typing import Annotated, Any
 import typer
 
 from pebr_data.cli.audit import audit_grader
+from pebr_data.cli.backup import backup
 from pebr_data.cli.build import build
+from pebr_data.cli.decontaminate import decontaminate
+from pebr_data.cli.dedupe import dedupe
+from pebr_data.cli.doctor import doctor
 from pebr_data.cli.errors import run_app
 from pebr_data.cli.export import export
 from pebr_data.cli.probe import probe
+from pebr_data.cli.query import query
 from pebr_data.cli.regrade import regrade
 from pebr_data.cli.select import select
 from pebr_data.cli.show import show
 from pebr_data.cli.stats import stats
+from pebr_data.cli.why import why
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "build": build,
@@ -24,11 +30,17 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "probe": probe,
     "regrade": regrade,
     "stats": stats,
+    "dedupe": dedupe,
+    "decontaminate": decontaminate,
     "select": select,
     "export": export,
     "show": show,
+    "why": why,
+    "query": query,
+    "backup": backup,
+    "doctor": doctor,
 }
-"""Every command, in the order of the flow."""
+"""Every command: in the order of the flow, then those that look and mend."""
 
 app = typer.Typer(name="pebr-data", no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 

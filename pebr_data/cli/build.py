@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pebr_data.cli.options import DEFAULT_STORE, AsJson, CatalogPath, Store
+from pebr_data.cli.options import DEFAULT_STORE, DEFAULT_WAIT, AsJson, CatalogPath, Store, Wait
 from pebr_data.cli.output import name_next, print_json, print_table, store_arguments, talk
 from pebr_data.cli.progress import progress
 
@@ -24,6 +24,7 @@ _CELL_CHARS = 60
 def build(
     catalog: CatalogPath,
     store: Store = DEFAULT_STORE,
+    wait: Wait = DEFAULT_WAIT,
     as_json: AsJson = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what the first rows of each source become; change nothing.")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pebr_data.cli.options import DEFAULT_STORE, AsJson, CatalogPath, DryRun, Mixtures, Probe, Store
+from pebr_data.cli.options import DEFAULT_STORE, DEFAULT_WAIT, AsJson, CatalogPath, DryRun, Mixtures, Probe, Store, Wait
 from pebr_data.cli.output import name_next, print_json, print_table, store_arguments, talk
 
 
@@ -20,6 +20,7 @@ def export(
     mixture: Mixtures = None,
     probe: Probe = None,
     store: Store = DEFAULT_STORE,
+    wait: Wait = DEFAULT_WAIT,
     as_json: AsJson = False,
     dry_run: DryRun = False,
 ) -> None:

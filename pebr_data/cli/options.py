@@ -30,5 +30,31 @@ GraderName = Annotated[
     str,
     typer.Option("--grader", metavar="NAME", help="`pebr`, or `paper` for the rule of the paper's released scripts."),
 ]
+Radius = Annotated[
+    int,
+    typer.Option(
+        "--radius", min=0, max=11, help="Bits of 64 in which perceptual hashes of images that look the same may differ."
+    ),
+]
+
+
+def _be_patient(seconds: float) -> float:
+    from pebr_data.catalog.connection import patience
+
+    patience.set(seconds)
+    return seconds
+
+
+Wait = Annotated[
+    float,
+    typer.Option(
+        "--wait",
+        min=0,
+        metavar="SECONDS",
+        callback=_be_patient,
+        help="How long to wait for another process to let go of the catalog.",
+    ),
+]
 
 DEFAULT_STORE = Path("store")
+DEFAULT_WAIT = 30.0

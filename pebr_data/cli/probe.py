@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pebr_data.cli.options import DEFAULT_STORE, AsJson, CatalogPath, DryRun, Store
+from pebr_data.cli.options import DEFAULT_STORE, DEFAULT_WAIT, AsJson, CatalogPath, DryRun, Store, Wait
 from pebr_data.cli.output import name_next, print_json, print_table, store_arguments, talk
 from pebr_data.cli.progress import duration, progress, rate_text
 
@@ -28,6 +28,7 @@ def probe(
         int | None, typer.Option("--limit", min=1, metavar="N", help="Probe only the first N samples of the split.")
     ] = None,
     store: Store = DEFAULT_STORE,
+    wait: Wait = DEFAULT_WAIT,
     as_json: AsJson = False,
     dry_run: DryRun = False,
 ) -> None:

@@ -100,9 +100,10 @@ def _probes(config: CatalogConfig, store: Path, asked: str | None) -> Sequence[P
     from pebr_data.select.default_probe import find_probe
 
     with Catalog.open(store, read_only=True) as catalog:
-        if asked != ALL:
-            return [find_probe(catalog, store, config, asked)]
         probes = catalog.probes(config.name)
+        if asked != ALL:
+            wanted = find_probe(catalog, store, config, asked).probe_id
+            return [probe for probe in probes if probe.probe_id == wanted]
     if not probes:
         raise RefusedError(
             f"the catalog {config.name!r} has not been probed, so there is nothing to grade",

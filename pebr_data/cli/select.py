@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pebr_data.cli.options import DEFAULT_STORE, AsJson, CatalogPath, DryRun, Mixtures, Probe, Store
+from pebr_data.cli.options import DEFAULT_STORE, DEFAULT_WAIT, AsJson, CatalogPath, DryRun, Mixtures, Probe, Store, Wait
 from pebr_data.cli.output import name_next, print_json, print_table, store_arguments, talk
 
 GAPS = ("unprobed", "incomplete", "error")
@@ -18,6 +17,7 @@ def select(
     mixture: Mixtures = None,
     probe: Probe = None,
     store: Store = DEFAULT_STORE,
+    wait: Wait = DEFAULT_WAIT,
     as_json: AsJson = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -25,6 +25,7 @@ def select(
 
     The pass rates of one probe decide. Every sample that is left out has a reason.
     """
+    from pebr_data.catalog.store import Catalog
     from pebr_data.config import load_catalog_config
     from pebr_data.select.mixture import preview
     from pebr_data.select.mixture import select as select_mixtures
@@ -34,7 +35,7 @@ def select(
     if dry_run:
         used, choices = preview(config, store, probe_id=probe, names=mixture)
         rows = [
-            _row(name, policies[name], None, len(choice.kept), Counter(choice.drops.values()), used.probe_id)
+            _row(name, policies[name], None, len(choice.kept), choice.reasons(), used.probe_id)
             for name, choice in choices.items()
         ]
     else:
@@ -48,6 +49,11 @@ def select(
     else:
         _print(rows)
     _warn(rows)
+    with Catalog.open(store, read_only=True) as opened:
+        outdated = opened.outdated_searches(config.name)
+    for benchmark in outdated:
+        again = f"decontaminate {catalog} --against the YAML of {benchmark}" if benchmark else f"dedupe {catalog}"
+        talk(f"note: something was built since its marks were made; make them again: pebr-data {again}")
     following = "select" if dry_run else "export"
     asked = ["--probe", probe] if probe else []
     name_next("pebr-data", following, catalog, *asked, *store_arguments(store, DEFAULT_STORE))

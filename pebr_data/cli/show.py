@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pebr_data.cli.disputed import show_disputed
-from pebr_data.cli.options import DEFAULT_STORE, AsJson, Store
+from pebr_data.cli.draw import draw_image
+from pebr_data.cli.options import DEFAULT_STORE, DEFAULT_WAIT, AsJson, Store, Wait
 from pebr_data.cli.output import name_next, print_json, store_arguments
 from pebr_data.errors import UsageError
 
 if TYPE_CHECKING:
-    from pebr_data.catalog.rollouts import Probe
-    from pebr_data.types import Json, Mixture, Rollout, Sample
+    from pebr_data.catalog.mixtures import Decision
+    from pebr_data.catalog.rollouts import KnownProbe
+    from pebr_data.types import Json, Rollout, Sample
 
 
 def show(
@@ -38,6 +40,7 @@ def show(
         str | None, typer.Option("--catalog", metavar="NAME", help="With --disputed: only this catalog's samples.")
     ] = None,
     store: Store = DEFAULT_STORE,
+    wait: Wait = DEFAULT_WAIT,
     as_json: AsJson = False,
 ) -> None:
     """Show a sample and what each policy made of it.
@@ -62,14 +65,16 @@ def _show_sample(sample_id: str, store: Path, as_json: bool) -> None:
     with Catalog.open(store, read_only=True) as catalog:
         sample = catalog.samples(sample_ids=[sample_id])[0]
         source_answer = catalog.samples(sample_ids=[sample_id], golds=SOURCE_GOLDS)[0].answer
-        probed = [(probe, catalog.rollouts(probe.probe_id, [sample_id])) for probe in catalog.probes()]
-        decisions = [(catalog.mixture(chosen), decision) for chosen, decision in catalog.sample_decisions(sample_id)]
+        probed = [(probe, catalog.rollouts(probe.probe_id, [sample_id])) for probe in catalog.known_probes()]
+        decisions = catalog.decisions(sample_id)
     image_store = ImageStore(store / "images")
     images = [image_store.path(image_hash) for image_hash in sample.image_hashes]
     probed = [(probe, rollouts) for probe, rollouts in probed if rollouts]
     if as_json:
         print_json(_as_json(sample, source_answer, images, decisions, probed))
         return
+    for path in images:
+        draw_image(path)
     _print_sample(sample, source_answer, images, decisions)
     for probe, rollouts in probed:
         _print_rollouts(probe, rollouts)
@@ -80,8 +85,8 @@ def _as_json(
     sample: Sample,
     source_answer: str,
     images: Sequence[Path],
-    decisions: Sequence[tuple[Mixture, str]],
-    probed: Sequence[tuple[Probe, list[Rollout]]],
+    decisions: Sequence[Decision],
+    probed: Sequence[tuple[KnownProbe, list[Rollout]]],
 ) -> Json:
     return {
         "sample_id": sample.sample_id,
@@ -99,8 +104,7 @@ def _as_json(
         "response": sample.response,
         "metadata": dict(sample.metadata),
         "mixtures": [
-            {"mixture": mixture.name, "mixture_id": mixture.mixture_id, "decision": decision}
-            for mixture, decision in decisions
+            {"mixture": one.name, "mixture_id": one.mixture_id, "decision": one.decision} for one in decisions
         ],
         "probes": [
             {
@@ -126,9 +130,7 @@ def _as_json(
     }
 
 
-def _print_sample(
-    sample: Sample, source_answer: str, images: Sequence[Path], decisions: Sequence[tuple[Mixture, str]]
-) -> None:
+def _print_sample(sample: Sample, source_answer: str, images: Sequence[Path], decisions: Sequence[Decision]) -> None:
     facts: list[tuple[str, object]] = [
         ("sample", sample.sample_id),
         ("source", f"{sample.source}, split {sample.split}"),
@@ -142,14 +144,14 @@ def _print_sample(
         ("description", sample.description),
         ("response", sample.response),
         *((str(name), value) for name, value in sample.metadata.items()),
-        *(("mixture", f"{mixture.name} ({mixture.mixture_id}): {decision}") for mixture, decision in decisions),
+        *(("mixture", f"{one.name} ({one.mixture_id}): {one.decision}") for one in decisions),
     ]
     for name, value in facts:
         if value not in (None, "", [], {}):
             print(f"{name + ':':<13} {_indented(str(value), 14)}")
 
 
-def _print_rollouts(probe: Probe, rollouts: Sequence[Rollout]) -> None:
+def _print_rollouts(probe: KnownProbe, rollouts: Sequence[Rollout]) -> None:
     fingerprint = probe.fingerprint
     num_correct = sum(rollout.grade.outcome == "correct" for rollout in rollouts)
     print(

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pebr_data.cli.options import DEFAULT_STORE, AsJson, Store
+from pebr_data.cli.options import DEFAULT_STORE, DEFAULT_WAIT, AsJson, Store, Wait
 from pebr_data.cli.output import name_next, print_json, print_table, store_arguments
 from pebr_data.types import Band, Outcome
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from pebr_data.catalog.mixtures import MixtureSummary
     from pebr_data.catalog.rollouts import Probe
     from pebr_data.catalog.stats import Stats
-    from pebr_data.types import Mixture
 
 
 def stats(
@@ -26,6 +26,7 @@ def stats(
         int, typer.Option("--rollouts", min=1, metavar="G", help="Rollouts that make a group complete.")
     ] = 8,
     store: Store = DEFAULT_STORE,
+    wait: Wait = DEFAULT_WAIT,
     as_json: AsJson = False,
 ) -> None:
     """Count samples, rollouts and mixtures.
@@ -46,13 +47,13 @@ def stats(
     _print_others(counted, rollouts)
     if mixtures:
         print()
-        rows = [(one.catalog, one.name, len(one.sample_ids), one.probe_id, one.mixture_id) for one in mixtures]
+        rows = [(one.catalog, one.name, one.num_samples, one.probe_id, one.mixture_id) for one in mixtures]
         print_table(("catalog", "mixture", "samples", "probe", "id"), rows)
     following = ("select", "CATALOG.yaml") if counted.probes else ("probe", "CATALOG.yaml", "--model", "MODEL")
     name_next("pebr-data", *following, *store_arguments(store, DEFAULT_STORE))
 
 
-def _as_json(counted: Stats, mixtures: list[Mixture]) -> dict[str, Any]:
+def _as_json(counted: Stats, mixtures: list[MixtureSummary]) -> dict[str, Any]:
     return {
         "probes": [
             {
@@ -74,7 +75,7 @@ def _as_json(counted: Stats, mixtures: list[Mixture]) -> dict[str, Any]:
                 "catalog": one.catalog,
                 "mixture": one.name,
                 "probe_id": one.probe_id,
-                "num_samples": len(one.sample_ids),
+                "num_samples": one.num_samples,
                 "drops": dict(one.drops),
             }
             for one in mixtures

@@ -15,6 +15,7 @@ from typing import Protocol
 from pebr_data.errors import ConfigError, DataError
 from pebr_data.grading.answers import find_answer
 from pebr_data.grading.equivalence import compare, gold_problem
+from pebr_data.grading.normalize import printable
 from pebr_data.grading.rules import DEFAULT_RULES, GradingRules, read_rules
 from pebr_data.grading.sections import Extraction
 from pebr_data.grading.verdict import Verdict
@@ -223,7 +224,7 @@ def _judge(attempt: Attempt, profile: Profile, grader: Grader) -> Grade | _Open:
         return Grade(Outcome.UNPARSED, None, "no answer found", version)
     verdict = profile.compare(found.text, attempt.gold)
     if verdict.equal is None:
-        return _Open(found.text, attempt.gold.answer)
+        return _Open(printable(found.text), printable(attempt.gold.answer))
     return Grade(Outcome.CORRECT if verdict.equal else Outcome.WRONG, found.text, verdict.reason, version)
 
 

@@ -91,7 +91,7 @@ def clean(text: str) -> str:
     """
     text = _VULGAR.sub(lambda match: f" {match[0]}", text).translate(_CHARACTERS)
     text = unicodedata.normalize("NFKC", text).translate(_CHARACTERS)
-    text = "".join(_printable(character) for character in text)
+    text = printable(text)
     text = _unwrap(" ".join(_TAG.sub(" ", text).split()))
     if text.count("$") <= 1:  # a pair of them wraps a formula
         text = _MONEY.sub(_amount, text)
@@ -150,6 +150,11 @@ def math_key(text: str) -> str:
     text = "".join(text.casefold().split()).rstrip(".,;")
     text = re.sub(r"\{([^{}])\}", r"\1", text)
     return re.sub(r"√\(([0-9a-z]{1,20})\)", r"√\1", text)
+
+
+def printable(text: str) -> str:
+    """The text with blanks for control characters, and without invisible ones."""
+    return "".join(_printable(character) for character in text)
 
 
 def _amount(match: re.Match[str]) -> str:

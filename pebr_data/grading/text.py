@@ -88,8 +88,10 @@ def _similarity(answer: str, gold: str) -> float:
     from rapidfuzz.distance import Levenshtein
 
     said, meant = _ocr_words(answer), _ocr_words(gold)
+    if not said or not meant:
+        return float(answer.strip() == gold.strip())
     if "".join(said) == "".join(meant):
-        return 1.0 if said else 0.0
+        return 1.0
     if len(said) != len(meant):
         return 0.0
     return min(

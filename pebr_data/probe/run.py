@@ -23,6 +23,7 @@ from pebr_data.grading import Grader
 from pebr_data.grading.versions import Grading
 from pebr_data.images import ImageStore
 from pebr_data.models import ResolvedModel, resolve_model
+from pebr_data.probe.fingerprint import write_fingerprint
 from pebr_data.probe.in_force import grading_in_force, with_golds
 from pebr_data.probe.keep import Keeper, Progress
 from pebr_data.probe.lock import probe_lock
@@ -297,6 +298,7 @@ def _generate(
     if keeper.progress is not None:
         keeper.progress(keeper.num_done, keeper.num_wanted, "")
     started = time.monotonic()
+    write_fingerprint(directory, fingerprint)
     with SpoolWriter(directory / "spool") as spool:
         try:
             for key, generation in engine.generate(requests, sampling, stop=stop):

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from pebr_data.catalog.rollouts import Probe
+from pebr_data.catalog.rollouts import KnownProbe
 from pebr_data.catalog.store import Catalog
 from pebr_data.config import CatalogConfig
 from pebr_data.errors import RefusedError, UsageError
@@ -16,7 +16,7 @@ from pebr_data.types import Band
 LAST_FILE = "last.json"
 
 
-def find_probe(catalog: Catalog, store: Path, config: CatalogConfig, asked: str | None = None) -> Probe:
+def find_probe(catalog: Catalog, store: Path, config: CatalogConfig, asked: str | None = None) -> KnownProbe:
     """The probe to go by.
 
     Without `asked`, only probes made under the YAML's own `probe:` settings count; of several, the one that
@@ -33,15 +33,15 @@ def find_probe(catalog: Catalog, store: Path, config: CatalogConfig, asked: str 
         RefusedError: This catalog has not been probed, or not under these settings.
         UsageError: No probe, or more than one, is meant; the message lists them.
     """
-    probes = catalog.probes(config.name)
+    probes = catalog.known_probes(config.name)
     if asked is not None:
         meant = [probe for probe in probes if probe.probe_id.startswith(asked) or probe.fingerprint.model == asked]
         exact = [probe for probe in meant if probe.probe_id == asked]
         meant = exact or [probe for probe in meant if _fits(probe, config)] or meant
-        return _only(meant, probes, f"--probe {asked} means")
+        return _only(catalog, config, meant, probes, f"--probe {asked} means")
     fitting = [probe for probe in probes if _fits(probe, config)]
     if not fitting:
-        other = f" (it has been under others: {_listed(probes)})" if probes else ""
+        other = f" (it has been under others: {_listed(catalog, config, probes)})" if probes else ""
         raise RefusedError(
             f"the catalog {config.name!r} has not been probed under the settings in its YAML{other}",
             where=str(config.path),
@@ -51,7 +51,7 @@ def find_probe(catalog: Catalog, store: Path, config: CatalogConfig, asked: str 
     meant = [probe for probe in fitting if probe.probe_id == last] or fitting
     if len(meant) > 1:
         meant = [probe for probe in fitting if _has_groups(catalog, probe, config)] or fitting
-    return _only(meant, fitting, "the catalog has")
+    return _only(catalog, config, meant, fitting, "the catalog has")
 
 
 def remember_probe(store: Path, catalog: str, probe_id: str) -> None:
@@ -72,7 +72,7 @@ def _last(store: Path) -> dict[str, str]:
     return value if isinstance(value, dict) else {}
 
 
-def _fits(probe: Probe, config: CatalogConfig) -> bool:
+def _fits(probe: KnownProbe, config: CatalogConfig) -> bool:
     ours, theirs = config.probe, probe.fingerprint
     return (
         ours.template == theirs.template
@@ -85,20 +85,25 @@ def _fits(probe: Probe, config: CatalogConfig) -> bool:
     )
 
 
-def _has_groups(catalog: Catalog, probe: Probe, config: CatalogConfig) -> bool:
-    rates = catalog.pass_rates(probe.probe_id, config.probe.rollouts, config.name)
-    return bool((rates["band"] != str(Band.UNPROBED)).any())
+def _has_groups(catalog: Catalog, probe: KnownProbe, config: CatalogConfig) -> bool:
+    found = catalog.bands(probe.probe_id, config.probe.rollouts, config.name)
+    return bool((found["band"] != str(Band.UNPROBED)).any())
 
 
-def _only(meant: Sequence[Probe], known: Sequence[Probe], subject: str) -> Probe:
+def _only(
+    catalog: Catalog, config: CatalogConfig, meant: Sequence[KnownProbe], known: Sequence[KnownProbe], subject: str
+) -> KnownProbe:
     if len(meant) == 1:
         return meant[0]
-    listed = _listed(meant or known)
+    listed = _listed(catalog, config, meant or known)
     what = f"{subject} {len(meant)} probes" if meant else f"{subject} no probe"
     raise UsageError(f"{what}: {listed}" if listed else what, help="name one with --probe ID")
 
 
-def _listed(probes: Sequence[Probe]) -> str:
+def _listed(catalog: Catalog, config: CatalogConfig, probes: Sequence[KnownProbe]) -> str:
+    wanted = {probe.probe_id for probe in probes}
     return ", ".join(
-        f"{probe.probe_id} ({probe.fingerprint.model}, {probe.num_rollouts:,} rollouts)" for probe in probes
+        f"{probe.probe_id} ({probe.fingerprint.model}, {probe.num_rollouts:,} rollouts)"
+        for probe in catalog.probes(config.name)
+        if probe.probe_id in wanted
     )

@@ -6,20 +6,20 @@ mixtures = select(config, store)          # again: the same mixtures, nothing wr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pebr_data.catalog.rollouts import Probe
+import polars as pl
+
+from pebr_data.catalog.mixtures import freeze_mixture
+from pebr_data.catalog.rollouts import KnownProbe
 from pebr_data.catalog.store import Catalog
 from pebr_data.config import CatalogConfig, MixtureConfig
 from pebr_data.errors import ConfigError, DataError, RefusedError, UsageError
 from pebr_data.hashing import digest
 from pebr_data.select.default_probe import find_probe
-from pebr_data.select.policies import POLICIES, Choice, Pooled
+from pebr_data.select.policies import POLICIES, Choice
 from pebr_data.types import Band, Json, Mixture
-
-if TYPE_CHECKING:
-    import polars as pl
 
 
 def select(
@@ -27,8 +27,8 @@ def select(
 ) -> list[Mixture]:
     """Choose and freeze the mixtures of a catalog.
 
-    The choice depends on the YAML and the rollouts' grades alone. Where neither has changed, the mixtures that were
-    frozen before are returned.
+    The choice depends on the YAML, the rollouts' grades and what `dedupe` and `decontaminate` have marked, alone. Where
+    none of them has changed, the mixtures that were frozen before are returned.
 
     Args:
         config: The catalog YAML.
@@ -45,30 +45,33 @@ def select(
         RefusedError: No sample of a mixture's split has a complete group of rollouts.
         UsageError: There is no such mixture or probe.
     """
-    probe, choices = preview(config, store, probe_id=probe_id, names=names)
+    wanted = _names(config, names)
+    probe, found = _bands(config, store, probe_id)
+
+    def frozen_choice(name: str) -> tuple[Mixture, pl.DataFrame]:
+        choice = choose(config, name, found, probe)
+        settings = frozen_config(config, name, probe)
+        return freeze_mixture(config.name, name, probe.probe_id, settings, choice.kept, choice.drops), choice.drops
+
+    # Drawing one mixture is Python's work, digesting the other is not: two at a time keep two cores busy.
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        chosen = dict(zip(wanted, pool.map(frozen_choice, wanted), strict=True))
     with Catalog.open(store, read_only=True) as catalog:
-        found = {name: _same(catalog, config, probe, name, choice) for name, choice in choices.items()}
-    if None not in found.values():
-        return [mixture for mixture in found.values() if mixture is not None]
-    with Catalog.open(store) as catalog:
-        return [
-            found[name]
-            or catalog.save_mixture(
-                config.name, name, probe.probe_id, frozen_config(config, name, probe), choice.kept, choice.drops
-            )
-            for name, choice in choices.items()
-        ]
+        new = [name for name in wanted if _newest(catalog, config, probe, name) != chosen[name][0].mixture_id]
+    if new:
+        with Catalog.open(store) as catalog:
+            for name in new:
+                catalog.save_mixture(*chosen[name])
+    return [mixture for mixture, _ in chosen.values()]
 
 
 def preview(
     config: CatalogConfig, store: Path, *, probe_id: str | None = None, names: Sequence[str] | None = None
-) -> tuple[Probe, dict[str, Choice]]:
+) -> tuple[KnownProbe, dict[str, Choice]]:
     """The probe that `select` would go by and what each mixture would hold; nothing is written. Arguments likewise."""
     wanted = _names(config, names)
-    with Catalog.open(store, read_only=True) as catalog:
-        probe = find_probe(catalog, store, config, probe_id)
-        rates = catalog.pass_rates(probe.probe_id, config.probe.rollouts, catalog=config.name)
-    return probe, {name: choose(config, name, rates, probe) for name in wanted}
+    probe, found = _bands(config, store, probe_id)
+    return probe, {name: choose(config, name, found, probe) for name in wanted}
 
 
 def frozen(
@@ -93,13 +96,14 @@ def frozen(
     return [mixture for name in wanted if (mixture := found[name]) is not None]
 
 
-def choose(config: CatalogConfig, name: str, rates: pl.DataFrame, probe: Probe) -> Choice:
+def choose(config: CatalogConfig, name: str, rates: pl.DataFrame, probe: KnownProbe) -> Choice:
     """What the mixture's policy takes. Pure: nothing is read or written.
 
     Args:
         config: The catalog YAML.
         name: A mixture in it.
-        rates: `Catalog.pass_rates` of the whole catalog under `probe`.
+        rates: `Catalog.bands` (or `Catalog.pass_rates`) of the whole catalog under `probe`, and `mark`: why a sample is
+            left out whatever its band (`duplicate`, `in-benchmark`), or null.
         probe: Where the rates come from; named in errors.
 
     Raises:
@@ -107,29 +111,17 @@ def choose(config: CatalogConfig, name: str, rates: pl.DataFrame, probe: Probe) 
         RefusedError: None of them has a complete group, and the policy goes by pass rates.
     """
     mixture = config.mixtures[name]
-    pool = _pool(rates, mixture.split)
-    if not pool:
-        splits = ", ".join(sorted(set(rates["split"])))
-        raise DataError(
-            f"the mixture {name!r} takes from the split {mixture.split!r}, which has no samples; there are: {splits}",
-            where=str(config.path),
-            help="set the mixture's `split` to one of those, or add it to a source and build again",
-        )
-    if mixture.policy != "all" and all(sample.band == Band.UNPROBED for sample in pool):
-        raise RefusedError(
-            f"no sample of the split {mixture.split!r} has all its {config.probe.rollouts} rollouts",
-            where=f"mixture {name}, probe {probe.probe_id}",
-            help=f"finish probing {probe.fingerprint.model}: pebr-data probe {config.path} --model MODEL",
-        )
-    return POLICIES[mixture.policy](
-        pool,
+    choice = POLICIES[mixture.policy](
+        _pool(config, name, rates, probe),
         band=mixture.band,
         size=_size(config, mixture, rates, probe),
         salt=f"{config.name}/{name}/{mixture.seed}",
     )
+    marked = rates.filter(pl.col("mark").is_not_null(), split=mixture.split).select("sample_id", reason="mark")
+    return Choice(kept=choice.kept, drops=pl.concat([choice.drops, marked]).sort("sample_id"))
 
 
-def frozen_config(config: CatalogConfig, name: str, probe: Probe) -> Mapping[str, Json]:
+def frozen_config(config: CatalogConfig, name: str, probe: KnownProbe) -> Mapping[str, Json]:
     """What is frozen with a mixture: its part of the YAML, the group size its bands are made of, and who graded."""
     settings = config.mixtures[name].model_dump(mode="json")
     return {**settings, "rollouts": config.probe.rollouts, "grader_version": probe.grader_version}
@@ -148,37 +140,58 @@ def _names(config: CatalogConfig, names: Sequence[str] | None) -> list[str]:
     return list(dict.fromkeys(names)) if names else list(config.mixtures)
 
 
-def _size(config: CatalogConfig, mixture: MixtureConfig, rates: pl.DataFrame, probe: Probe) -> int | None:
+def _bands(config: CatalogConfig, store: Path, asked: str | None) -> tuple[KnownProbe, pl.DataFrame]:
+    with Catalog.open(store, read_only=True) as catalog:
+        probe = find_probe(catalog, store, config, asked)
+        bands = catalog.bands(probe.probe_id, config.probe.rollouts, config.name)
+        marks = catalog.marks(config.name).rename({"reason": "mark"})
+    return probe, bands.join(marks, on="sample_id", how="left", maintain_order="left")
+
+
+def _size(config: CatalogConfig, mixture: MixtureConfig, rates: pl.DataFrame, probe: KnownProbe) -> int | None:
     if mixture.match is None:
         return mixture.limit
-    matched = len(choose(config, mixture.match, rates, probe).kept)
-    return matched if mixture.limit is None else min(matched, mixture.limit)
+    matched = config.mixtures[mixture.match]
+    pool = _pool(config, mixture.match, rates, probe)
+    # Only a `pebr` mixture is ever matched: it holds its band, up to its limit.
+    limits = [limit for limit in (matched.limit, mixture.limit) if limit is not None]
+    return min([int((pool["band"] == str(matched.band)).sum()), *limits])
 
 
-def _pool(rates: pl.DataFrame, split: str) -> list[Pooled]:
-    columns = ("sample_id", "split", "band", "num_rollouts", "num_ungradable", "num_error")
-    return [
-        Pooled(sample_id, Band(band), _gap(num_rollouts, num_ungradable, num_error))
-        for sample_id, its_split, band, num_rollouts, num_ungradable, num_error in rates.select(columns).iter_rows()
-        if its_split == split
-    ]
+def _pool(config: CatalogConfig, name: str, rates: pl.DataFrame, probe: KnownProbe) -> pl.DataFrame:
+    """What the mixture's policy chooses from; errors as in `choose`."""
+    mixture = config.mixtures[name]
+    pool = rates.filter(split=mixture.split).select("sample_id", "band", "mark", gap=_gap())
+    if pool.is_empty():
+        splits = ", ".join(sorted(set(rates["split"])))
+        raise DataError(
+            f"the mixture {name!r} takes from the split {mixture.split!r}, which has no samples; there are: {splits}",
+            where=str(config.path),
+            help="set the mixture's `split` to one of those, or add it to a source and build again",
+        )
+    if mixture.policy != "all" and (pool["band"] == str(Band.UNPROBED)).all():
+        raise RefusedError(
+            f"no sample of the split {mixture.split!r} has all its {config.probe.rollouts} rollouts",
+            where=f"mixture {name}, probe {probe.probe_id}",
+            help=f"finish probing {probe.fingerprint.model}: pebr-data probe {config.path} --model MODEL",
+        )
+    return pool.filter(pl.col("mark").is_null()).drop("mark")
 
 
-def _gap(num_rollouts: int, num_ungradable: int, num_error: int) -> str:
-    if num_ungradable:
-        return "ungradable"
-    if num_error:
-        return "error"
-    return "incomplete" if num_rollouts else "unprobed"
+def _gap() -> pl.Expr:
+    """Why a sample is in no band."""
+    return (
+        pl.when(pl.col("num_ungradable") > 0).then(pl.lit("ungradable"))
+        .when(pl.col("num_error") > 0).then(pl.lit("error"))
+        .when(pl.col("num_rollouts") > 0).then(pl.lit("incomplete"))
+        .otherwise(pl.lit("unprobed"))
+    )  # fmt: skip
 
 
-def _find(catalog: Catalog, config: CatalogConfig, probe: Probe, name: str) -> Mixture | None:
+def _find(catalog: Catalog, config: CatalogConfig, probe: KnownProbe, name: str) -> Mixture | None:
     return catalog.find_mixture(config.name, name, probe.probe_id, digest(dict(frozen_config(config, name, probe))))
 
 
-def _same(catalog: Catalog, config: CatalogConfig, probe: Probe, name: str, choice: Choice) -> Mixture | None:
-    """The frozen mixture that holds exactly this choice."""
-    found = _find(catalog, config, probe, name)
-    if found is None or found.sample_ids != choice.kept:
-        return None
-    return found if catalog.drop_reasons(found.mixture_id) == dict(choice.drops) else None
+def _newest(catalog: Catalog, config: CatalogConfig, probe: KnownProbe, name: str) -> str | None:
+    """The mixture last chosen under exactly these settings."""
+    return catalog.find_mixture_id(config.name, name, probe.probe_id, digest(dict(frozen_config(config, name, probe))))

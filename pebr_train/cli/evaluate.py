@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pebr_data.cli.options import DEFAULT_STORE, AsJson, Store
+from pebr_data.cli.options import DEFAULT_STORE, DEFAULT_WAIT, AsJson, Store, Wait
 from pebr_data.cli.output import name_next, print_json, print_table, store_arguments, talk
 from pebr_data.cli.progress import progress
 
@@ -21,6 +21,7 @@ def evaluate(
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="The first N samples of the split.")] = None,
     num_samples: Annotated[int, typer.Option("--num-samples", min=1, help="Sampled completions per sample.")] = 4,
     store: Store = DEFAULT_STORE,
+    wait: Wait = DEFAULT_WAIT,
     as_json: AsJson = False,
 ) -> None:
     """Measure a model on held-out samples.

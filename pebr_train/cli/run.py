@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pebr_data.cli.options import DEFAULT_STORE, AsJson, DryRun, Store
+from pebr_data.cli.options import DEFAULT_STORE, DEFAULT_WAIT, AsJson, DryRun, Store, Wait
 from pebr_data.cli.output import name_next, print_json, print_table, store_arguments, talk
 from pebr_data.cli.progress import progress
 
@@ -28,6 +28,7 @@ def run(
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="Instead of the recipe's; the run's name gets it as a suffix.")
     ] = None,
+    wait: Wait = DEFAULT_WAIT,
     as_json: AsJson = False,
     dry_run: DryRun = False,
 ) -> None:

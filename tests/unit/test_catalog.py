@@ -98,7 +98,7 @@ def hold(tmp_path: Path):
 def test_a_held_catalog_is_busy_and_names_the_holder(tmp_path: Path, hold, read_only: bool) -> None:
     holder = hold("write")
     with (
-        pytest.raises(BusyError, match=f"process {holder.pid} holds the catalog"),
+        pytest.raises(BusyError, match=rf"process {holder.pid} \(-c .*, writing since .*\) holds the catalog"),
         Catalog.open(tmp_path, read_only=read_only, wait_seconds=0.2),
     ):
         pass
@@ -179,13 +179,13 @@ def test_an_older_schema_is_migrated_once_and_recorded(
     with Catalog.open(tmp_path):
         pass
 
-    def m999_notes(connection: duckdb.DuckDBPyConnection) -> None:
+    def m998_notes(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute("CREATE TABLE notes (note VARCHAR)")
 
-    migrations = (*schema.MIGRATIONS, m999_notes)
+    migrations = (*schema.MIGRATIONS, m998_notes)
     monkeypatch.setattr(schema, "MIGRATIONS", migrations)
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", len(migrations))
-    monkeypatch.setattr(connection_module, "SCHEMA_VERSION", len(migrations))
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", 998)
+    monkeypatch.setattr(connection_module, "SCHEMA_VERSION", 998)
     for _ in range(2):
         with connect(tmp_path, read_only=read_only, wait_seconds=5) as connection:
             names = connection.execute("SELECT name FROM migrations ORDER BY number").fetchall()
@@ -203,8 +203,8 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pyt
 
     with monkeypatch.context() as patch:
         patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, m999_broken))
-        patch.setattr(connection_module, "SCHEMA_VERSION", len(schema.MIGRATIONS))
-        patch.setattr(schema, "SCHEMA_VERSION", len(schema.MIGRATIONS))
+        patch.setattr(connection_module, "SCHEMA_VERSION", 999)
+        patch.setattr(schema, "SCHEMA_VERSION", 999)
         with pytest.raises(ZeroDivisionError), Catalog.open(tmp_path):
             pass
     with connect(tmp_path, read_only=True, wait_seconds=0) as connection:
@@ -213,8 +213,10 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pyt
 
 
 def test_every_migration_is_named_by_its_number() -> None:
-    for number, migration in enumerate(schema.MIGRATIONS, start=1):
-        assert re.fullmatch(rf"m{number:03}_[a-z_]+", migration.__name__)
+    numbers = [schema.number_of(migration) for migration in schema.MIGRATIONS]
+    assert numbers == sorted(set(numbers))
+    for migration in schema.MIGRATIONS:
+        assert re.fullmatch(r"m\d{3}_[a-z_]+", migration.__name__)
         assert migration.__doc__
 
 

@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pebr_data.catalog.connection import connect
+from pebr_data.catalog.image_facts import complete_image_facts
 from pebr_data.catalog.ingest import BATCH_SIZE, BuildResult, IngestCounts, build
+from pebr_data.catalog.ingest import ingest as ingest_stream
 from pebr_data.catalog.pending import pending
 from pebr_data.catalog.store import Catalog
 from pebr_data.config import load_catalog_config
 from pebr_data.errors import DataError, RefusedError, StorageError
 from pebr_data.images import ImageStore
+from pebr_data.images.facts import examine
 from pebr_data.sources.base import Reject
 from pebr_data.types import Candidate, sample_id_of
 
@@ -260,3 +265,57 @@ def test_changed_rows_and_removed_sources_change_what_the_catalog_holds(tmp_path
     assert (result.built, result.num_new, result.num_existing) == (("toy",), 1, 1)
     with Catalog.open(tmp_path / "store", read_only=True) as catalog:
         assert [sample.question for sample in catalog.samples("toys")] == ["How many?", "New?"]
+
+
+def image_rows(store: Path) -> list[tuple[object, ...]]:
+    with connect(store, read_only=True, wait_seconds=5) as connection:
+        return connection.execute("SELECT image_hash, format, width, flags, phash FROM images ORDER BY ALL").fetchall()
+
+
+def test_the_facts_of_every_usable_image_are_in_the_catalog_once(tmp_path: Path) -> None:
+    shown = [candidate(0), candidate(1, images=(png(0), png(1))), candidate(2, images=(b"no image",))]
+    ingest(tmp_path, *shown)
+    ingest(tmp_path, *shown)
+    facts = sorted((examine(png(number)) for number in range(2)), key=lambda one: one.image_hash)
+    assert image_rows(tmp_path) == [(one.image_hash, "PNG", 32, ["one-colour"], one.phash) for one in facts]
+
+
+def test_images_of_an_older_catalog_get_their_facts_when_asked_for_or_built_again(tmp_path: Path) -> None:
+    ingest(tmp_path, candidate(0), candidate(1))
+    rows = image_rows(tmp_path)
+
+    def forget() -> None:
+        with connect(tmp_path, read_only=False, wait_seconds=5) as connection:
+            connection.execute("DELETE FROM images")
+
+    forget()
+    assert complete_image_facts(tmp_path, "toys") == {}
+    assert image_rows(tmp_path) == rows
+    forget()
+    ingest(tmp_path, candidate(0), candidate(1))
+    assert image_rows(tmp_path) == rows
+
+
+def test_an_image_that_is_gone_has_no_facts_and_is_named(tmp_path: Path) -> None:
+    ingest(tmp_path, candidate(0))
+    images = ImageStore(tmp_path / "images")
+    [lost] = (path for path in images.root.rglob("*.png"))
+    lost.unlink()
+    with connect(tmp_path, read_only=False, wait_seconds=5) as connection:
+        connection.execute("DELETE FROM images")
+    problems = complete_image_facts(tmp_path, "toys")
+    assert list(problems) == [lost.stem]
+    assert "there is no image" in problems[lost.stem]
+    assert image_rows(tmp_path) == []
+
+
+def test_a_batch_ends_before_its_images_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pebr_data.catalog.gathering.MAX_BATCH_BYTES", 2 * len(png(0)))
+    done: list[int] = []
+    with Catalog.open(tmp_path / "other") as opened:
+        counts = ingest_stream(
+            lambda: nullcontext(opened._connection), "toys", "digest", [candidate(n) for n in range(5)],
+            ImageStore(tmp_path / "images"), progress=lambda source, number: done.append(number),
+        )  # fmt: skip
+    assert counts.samples == {"train": 5}
+    assert done == [2, 4, 5]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from pebr_data.catalog.mixtures import freeze_mixture
 from pebr_data.catalog.store import Catalog
 from pebr_data.errors import DataError
 from pebr_data.hashing import digest
@@ -21,8 +25,15 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
         yield opened
 
 
+def reasons(drops: Mapping[str, str]) -> pl.DataFrame:
+    return pl.DataFrame(list(drops.items()), schema={"sample_id": pl.String, "reason": pl.String}, orient="row")
+
+
 def save(catalog: Catalog, *sample_ids: str, probe_id: str | None = "p1", **drops: str) -> Mixture:
-    return catalog.save_mixture("toys", "perception", probe_id, CONFIG, sample_ids, drops)
+    kept = pl.Series(sample_ids, dtype=pl.String)
+    mixture = freeze_mixture("toys", "perception", probe_id, CONFIG, kept, reasons(drops))
+    catalog.save_mixture(mixture, reasons(drops))
+    return mixture
 
 
 def test_a_mixture_comes_back_as_it_was_frozen(catalog: Catalog) -> None:
@@ -37,7 +48,9 @@ def test_a_mixture_comes_back_as_it_was_frozen(catalog: Catalog) -> None:
 def test_the_same_choice_is_the_same_mixture(catalog: Catalog) -> None:
     first = save(catalog, "a", "b", d="unprobed")
     assert save(catalog, "a", "b", d="unprobed") == first
-    assert catalog.mixtures("toys") == [first]
+    assert [one.mixture_id for one in catalog.mixtures("toys")] == [first.mixture_id]
+    assert catalog.mixture(first.mixture_id) == first
+    assert catalog.drop_reasons(first.mixture_id) == {"d": "unprobed"}
 
 
 def test_another_choice_is_another_mixture_and_the_old_one_stays(catalog: Catalog) -> None:
@@ -48,7 +61,8 @@ def test_another_choice_is_another_mixture_and_the_old_one_stays(catalog: Catalo
     ]  # fmt: skip
     assert len({mixture.mixture_id for mixture in (first, *others)}) == 5
     assert catalog.mixture(first.mixture_id) == first
-    assert catalog.mixtures() == [first, *others]
+    listed = [(one.mixture_id, one.num_samples, one.drops) for one in catalog.mixtures()]
+    assert listed == [(one.mixture_id, 2, one.drops) for one in (first, *others)]
 
 
 def test_the_newest_mixture_is_found_by_what_it_was_chosen_under(catalog: Catalog) -> None:
@@ -63,11 +77,23 @@ def test_the_newest_mixture_is_found_by_what_it_was_chosen_under(catalog: Catalo
     assert catalog.find_mixture("toys", "perception", "p1", digest({**CONFIG, "seed": 1})) is None
 
 
+names = st.text(max_size=4)
+
+
+@given(st.lists(names, unique=True), st.dictionaries(names, names), st.one_of(st.none(), names))
+def test_the_digest_is_that_of_the_whole_choice(ids: list[str], drops: dict[str, str], probe_id: str | None) -> None:
+    kept = [sample_id for sample_id in ids if sample_id not in drops]
+    mixture = freeze_mixture("toys", 'a"b', probe_id, CONFIG, pl.Series(kept, dtype=pl.String), reasons(drops))
+    whole = {"catalog": "toys", "name": 'a"b', "probe_id": probe_id, "config": CONFIG}
+    assert mixture.digest == digest({**whole, "sample_ids": kept, "drops": drops})
+
+
 def test_decisions_about_a_sample_name_each_mixture(catalog: Catalog) -> None:
     kept = save(catalog, "a")
     dropped = save(catalog, "b", a="over-limit")
-    assert catalog.sample_decisions("a") == [(kept.mixture_id, "kept"), (dropped.mixture_id, "over-limit")]
-    assert catalog.sample_decisions("z") == []
+    decided = [(one.mixture_id, one.decision, one.position, one.config) for one in catalog.decisions("a")]
+    assert decided == [(kept.mixture_id, "kept", 0, CONFIG), (dropped.mixture_id, "over-limit", None, CONFIG)]
+    assert catalog.decisions("z") == []
 
 
 def test_an_empty_mixture_can_be_frozen(catalog: Catalog) -> None:

@@ -6,6 +6,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import imagehash
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pebr_data.errors import DataError
+from pebr_data.hashing import digest_bytes
 from pebr_data.images import ImageInfo, ImageStore, decode, inspect
+from pebr_data.images.facts import examine
 
 
 def encoded(image: Image.Image, format: str = "PNG", **options: Any) -> bytes:
@@ -189,3 +192,62 @@ def test_a_missing_or_changed_image_is_a_data_error(tmp_path: Path) -> None:
     store.path(image_hash).write_bytes(b"changed")
     with pytest.raises(DataError, match="does not match its hash"):
         store.get(image_hash)
+
+
+def test_the_facts_of_an_image_say_what_happens_to_it_when_it_is_shown() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    striped = plain(60, 30)
+    striped.paste("blue", (0, 0, 30, 30))
+    turned = examine(encoded(striped, "JPEG", exif=exif, icc_profile=b"profile"))
+    assert (turned.format, turned.width, turned.height) == ("JPEG", 30, 60)
+    assert turned.flags == ("turned", "icc-profile")
+    moving = examine(encoded(plain(color="red"), "GIF", save_all=True, append_images=[plain(color="blue"), plain()]))
+    assert (moving.num_frames, moving.flags) == (3, ("first-frame", "one-colour"))
+    assert examine(encoded(Image.new("RGBA", (40, 40), (9, 9, 9, 0)))).flags == ("on-white", "one-colour")
+    assert examine(encoded(Image.new("CMYK", (40, 40)), "JPEG")).flags == ("cmyk", "one-colour")
+    assert "16-bit" in examine(png(64, 64, 16, 0, bytes(64 * 129))).flags
+
+
+def test_the_perceptual_hash_survives_scaling_and_recompression() -> None:
+    image = Image.radial_gradient("L").rotate(30).convert("RGB")
+    image.paste("red", (10, 150, 90, 230))
+    first = examine(encoded(image))
+    again = examine(encoded(image.resize((100, 100)), "JPEG", quality=40))
+    other = examine(encoded(image.transpose(Image.Transpose.ROTATE_90)))
+    assert first.image_hash != again.image_hash
+    assert (first.phash ^ again.phash).bit_count() <= 4
+    assert (first.phash ^ other.phash).bit_count() > 12
+    assert first.phash == int(str(imagehash.phash(image)), 16)
+
+
+def test_a_large_image_is_converted_in_strips_as_it_would_be_whole() -> None:
+    image = Image.effect_noise((1_800, 1_400), 90).convert("RGBA")
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    data = encoded(image, compress_level=1)
+    white = Image.new("RGBA", image.size, "white")
+    assert decode(data).tobytes() == Image.alpha_composite(white, image).convert("RGB").tobytes()
+
+
+def test_many_images_are_stored_at_once_and_none_in_part(tmp_path: Path) -> None:
+    store = ImageStore(tmp_path / "images")
+    data = [encoded(plain(30 + number, 40)) for number in range(40)]
+    facts = [examine(one) for one in data]
+    store.put_all({one.image_hash: (given, one.format) for one, given in zip(facts, data, strict=True)})
+    assert [store.get(one.image_hash) for one in facts] == data
+    assert sorted(path.stem for path in tmp_path.rglob("*.*")) == sorted(one.image_hash for one in facts)
+
+
+def test_a_disk_that_refuses_one_of_many_leaves_nothing_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+
+    def refuse(path: Path) -> None:
+        synced.append(path)
+        if len(synced) == 3:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pebr_data.images.store.sync", refuse)
+    data = {digest_bytes(one): one for one in (encoded(plain(30 + n, 40)) for n in range(6))}
+    with pytest.raises(OSError, match="No space left"):
+        ImageStore(tmp_path).put_all({image_hash: (one, "PNG") for image_hash, one in data.items()})
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -17,6 +17,9 @@ HEADINGS = (
 PUBLISHED = {
     "sections": "7cf8700186b90d11",
     "question": "9f67cfdd93eed8f3",
+    "boxed": "7b86aa451d9d9cc5",
+    "tagged": "b0a8ac003fa6cf51",
+    "direct": "2b63399876d49c1f",
 }
 
 

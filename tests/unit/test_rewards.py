@@ -26,7 +26,15 @@ def score(
     context = RewardContext(("section",), frozenset({EOS}), no_encoder)
     (reward,) = open_rewards([RewardConfig(name=name, weight=1.0, params=params or {})], context)
     ids = [7] * (tokens - 1) + [columns.pop("last", EOS)]
-    row = {"answer": "1", "answer_type": "count", "options": None, "keywords": [], "sample_id": "s", **columns}
+    row = {
+        "answer": "1",
+        "answer_type": "count",
+        "options": None,
+        "grading": "{}",
+        "keywords": [],
+        "sample_id": "s",
+        **columns,
+    }
     (value,) = reward(
         [[{"role": "user", "content": "?"}]],
         [[{"role": "assistant", "content": text}]],

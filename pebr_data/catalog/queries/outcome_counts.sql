@@ -11,7 +11,7 @@ WITH counted AS (
     WHERE probe_id = $probe_id AND grader_version = $grader_version AND idx < $group_size
     GROUP BY sample_id
 )
-SELECT samples.sample_id, source, split, skill,
+SELECT samples.sample_id, source, position, split, skill,
        coalesce(num_correct, 0)    AS num_correct,
        coalesce(num_wrong, 0)      AS num_wrong,
        coalesce(num_unparsed, 0)   AS num_unparsed,
@@ -25,4 +25,3 @@ WHERE ($split::VARCHAR IS NULL OR split = $split)
            THEN counted.sample_id IS NOT NULL
            ELSE samples.sample_id IN (SELECT sample_id FROM catalog_samples WHERE catalog = $catalog)
       END
-ORDER BY source, position, samples.sample_id

@@ -26,14 +26,18 @@ MISTAKEN_FOR_RIGHT = [
 ]
 
 
-@pytest.fixture(scope="module")
-def pool() -> Iterator[WorkerPool]:
-    with WorkerPool(
+def _pool(deadline_seconds: float) -> WorkerPool:
+    return WorkerPool(
         "pebr_data.grading.workers.paper_child:compare",
         num_workers=2,
-        deadline_seconds=20.0,
-        retry_deadline_seconds=20.0,
-    ) as pool:
+        deadline_seconds=deadline_seconds,
+        retry_deadline_seconds=deadline_seconds,
+    )
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[WorkerPool]:
+    with _pool(deadline_seconds=20.0) as pool:
         yield pool
 
 
@@ -68,8 +72,10 @@ def test_a_response_without_the_marker_is_wrong_however_it_ends(pool: WorkerPool
     assert paper_equal(paper_answer("Counting them gives 5. The answer is 5"), "5", pool=pool).equal is False
 
 
-def test_what_mathruler_hangs_on_has_no_verdict_and_the_next_one_is_right(pool: WorkerPool) -> None:
-    hanging, long, right = paper_equal_many([("100000000!", GOLD), ("x" * 70_000, "3"), ("3.0", "3")], pool=pool)
+def test_what_mathruler_hangs_on_has_no_verdict_and_the_next_one_is_right() -> None:
+    asked = [("100000000!", GOLD), ("x" * 70_000, "3"), ("3.0", "3")]
+    with _pool(deadline_seconds=1.0) as pool:
+        hanging, long, right = paper_equal_many(asked, pool=pool)
     assert (hanging.equal, hanging.failure) == (None, "timeout")
     assert (long.equal, long.failure) == (None, "refused")
     assert right.equal is True

@@ -1,0 +1,5 @@
+-- After outcome_counts.sql.
+SELECT sample_id, split, num_correct, num_correct + num_wrong + num_unparsed + num_truncated AS num_rollouts,
+       num_ungradable, num_error
+FROM outcome_counts
+ORDER BY sample_id

@@ -1,0 +1,5 @@
+SELECT DISTINCT image_hash
+FROM catalog_samples
+JOIN sample_images USING (sample_id)
+WHERE catalog = $catalog AND image_hash NOT IN (SELECT image_hash FROM images)
+ORDER BY image_hash

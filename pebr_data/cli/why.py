@@ -1,0 +1,121 @@
+"""`pebr-data why`: everything that was decided about a sample, and by what."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pebr_data.cli.options import DEFAULT_STORE, DEFAULT_WAIT, AsJson, Store, Wait
+from pebr_data.cli.output import name_next, print_json, store_arguments
+
+if TYPE_CHECKING:
+    from pebr_data.catalog.mixtures import Decision
+    from pebr_data.catalog.rollouts import KnownProbe
+    from pebr_data.types import Rollout
+
+
+def why(
+    sample_id: Annotated[str, typer.Argument(metavar="SAMPLE_ID", help="The sample's 16 hex digits.")],
+    rollouts: Annotated[
+        int, typer.Option("--rollouts", min=1, metavar="G", help="Rollouts that make a group complete.")
+    ] = 8,
+    store: Store = DEFAULT_STORE,
+    wait: Wait = DEFAULT_WAIT,
+    as_json: AsJson = False,
+) -> None:
+    """Say what was decided about a sample and by what.
+
+    Where it comes from, what each probe counted and how sure that makes its pass rate, what every mixture decided and
+    under which policy, and the exports of the store that hold it.
+    """
+    from pebr_data.catalog.store import Catalog
+    from pebr_data.export.membership import exports_of
+
+    with Catalog.open(store, read_only=True) as catalog:
+        sample = catalog.samples(sample_ids=[sample_id])[0]
+        position, catalogs = catalog.origin(sample_id)
+        probed = [(probe, catalog.rollouts(probe.probe_id, [sample_id])) for probe in catalog.known_probes()]
+        decisions = catalog.decisions(sample_id)
+    exports = exports_of(store)
+    probes = [_judge(probe, its, rollouts) for probe, its in probed if its]
+    mixtures = [_decision(one, exports.get(one.mixture_id, ())) for one in decisions]
+    if as_json:
+        origin = {"source": sample.source, "position": position, "split": sample.split, "catalogs": catalogs}
+        print_json({"sample_id": sample_id, **origin, "probes": probes, "mixtures": mixtures})
+        return
+    print(f"sample {sample_id}: {sample.question}")
+    print(f"  from the source {sample.source}, candidate {position}, split {sample.split}")
+    print(f"  in the catalogs {', '.join(catalogs)}" if catalogs else "  in no catalog: its source no longer yields it")
+    _print_probes(probes, rollouts)
+    _print_mixtures(mixtures)
+    name_next("pebr-data", "show", sample_id, *store_arguments(store, DEFAULT_STORE))
+
+
+def _judge(probe: KnownProbe, rollouts: Sequence[Rollout], group_size: int) -> dict[str, Any]:
+    from pebr_data.difficulty.pass_rate import band, posterior
+    from pebr_data.types import Outcome
+
+    counted = [one for one in rollouts if one.key.index < group_size]
+    outcomes = Counter(one.grade.outcome for one in counted)
+    total = len(counted) - outcomes[Outcome.UNGRADABLE] - outcomes[Outcome.ERROR]
+    mean, low, high = posterior(outcomes[Outcome.CORRECT], total) if total else (None, None, None)
+    return {
+        "probe_id": probe.probe_id,
+        "model": probe.fingerprint.model,
+        "condition": str(probe.fingerprint.condition),
+        "temperature": probe.fingerprint.temperature,
+        "outcomes": {str(outcome): count for outcome, count in sorted(outcomes.items())},
+        "graders": sorted({one.grade.grader_version for one in counted}),
+        "band": str(band(outcomes[Outcome.CORRECT], total, group_size)),
+        "posterior_mean": mean,
+        "posterior_low": low,
+        "posterior_high": high,
+    }
+
+
+def _decision(one: Decision, exports: Sequence[Path]) -> dict[str, Any]:
+    return {
+        "mixture_id": one.mixture_id,
+        "catalog": one.catalog,
+        "mixture": one.name,
+        "probe_id": one.probe_id,
+        "policy": one.config.get("policy"),
+        "config": dict(one.config),
+        "selected": one.created.isoformat(timespec="seconds"),
+        "decision": one.decision,
+        "position": one.position,
+        "exports": list(exports) if one.decision == "kept" else [],
+    }
+
+
+def _print_probes(probes: Sequence[dict[str, Any]], group_size: int) -> None:
+    if not probes:
+        print("  never probed")
+    for one in probes:
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in one["outcomes"].items())
+        print(f"  probe {one['probe_id']} ({one['model']}, {one['condition']}, temperature {one['temperature']:g})")
+        print(f"    {counts}; grader {', '.join(one['graders'])}")
+        sure = ""
+        if one["posterior_mean"] is not None:
+            sure = (
+                f"; pass rate {one['posterior_mean']:.2f}, with 95 % between {one['posterior_low']:.2f} "
+                f"and {one['posterior_high']:.2f}"
+            )
+        print(f"    band of a group of {group_size}: {one['band']}{sure}")
+
+
+def _print_mixtures(mixtures: Sequence[dict[str, Any]]) -> None:
+    if not mixtures:
+        print("  no mixture has decided about it")
+    for one in mixtures:
+        decision = one["decision"]
+        told = f"kept, number {one['position'] + 1:,}" if decision == "kept" else f"left out: {decision}"
+        settings = ", ".join(f"{key} {value}" for key, value in one["config"].items() if value is not None)
+        print(f"  mixture {one['catalog']}/{one['mixture']} ({one['mixture_id']}, selected {one['selected']}): {told}")
+        print(f"    by {settings}; probe {one['probe_id'] or 'none'}")
+        for directory in one["exports"]:
+            print(f"    exported to {directory}")
