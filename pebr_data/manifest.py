@@ -1,27 +1,38 @@
-"""The export contract: `manifest.json`, the checksummed list of a mixture's shards.
+"""The export contract: `manifest.json`, the checksummed list of a mixture's shards and of the files that go with them.
 
-It is all that training knows of the data side. `load_manifest` reads it back and verifies every shard, so training
+It is all that training knows of the data side. `load_manifest` reads it back and verifies every file, so training
 never starts on a torn or altered export.
 """
 
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from pebr_data.errors import ConfigError, DataError, RefusedError
 from pebr_data.hashing import digest, digest_file
+from pebr_data.types import ImagePlacement
 
 MANIFEST_FILE = "manifest.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2 added `images` and `files`; a manifest without them holds neither."""
+
+
+class File(BaseModel):
+    """One file of an export: its path relative to the manifest, SHA-256 and size in bytes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: str
+    sha256: str
+    num_bytes: int
 
 
 class Shard(BaseModel):
-    """One exported Parquet file: its name relative to the manifest, SHA-256, rows and size in bytes."""
+    """One exported file of rows: its path relative to the manifest, SHA-256, rows and size in bytes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,7 +47,8 @@ class Manifest(BaseModel):
 
     Attributes:
         schema_version: Of this file; a newer one is refused.
-        format: The layout of the rows (`trl`).
+        format: The layout of the rows, a name in `pebr_data.export.formats.FORMATS`.
+        images: Where the images are.
         catalog: Name of the catalog.
         mixture: Name of the mixture in it.
         mixture_id: The frozen choice of samples.
@@ -46,7 +58,8 @@ class Manifest(BaseModel):
         fingerprint: The policy that was probed, as `Fingerprint.to_json`. Training prompts and sizes images like it.
         num_samples: Rows over all shards.
         columns: Column names, in order.
-        shards: The files, in row order.
+        shards: The files of rows, in their order.
+        files: All others but the card, which is for people: images beside the shards, a reward for the framework.
         code_version: Version of pebr that wrote them.
     """
 
@@ -54,6 +67,7 @@ class Manifest(BaseModel):
 
     schema_version: int = SCHEMA_VERSION
     format: str
+    images: ImagePlacement = "embed"
     catalog: str
     mixture: str
     mixture_id: str
@@ -64,6 +78,7 @@ class Manifest(BaseModel):
     num_samples: int
     columns: tuple[str, ...]
     shards: tuple[Shard, ...]
+    files: tuple[File, ...] = ()
     code_version: str
 
     _directory: Path | None = PrivateAttr(default=None)
@@ -85,6 +100,11 @@ class Manifest(BaseModel):
         return tuple(self.directory / shard.file for shard in self.shards)
 
     @property
+    def checksummed(self) -> tuple[Shard | File, ...]:
+        """Every file that has its checksum here."""
+        return self.shards + self.files
+
+    @property
     def content(self) -> str:
         """16 hex digits of all that training reads: the rows' bytes, and the policy they are prompted like."""
         return digest({"fingerprint": self.fingerprint, "shards": [shard.sha256 for shard in self.shards]})[:16]
@@ -100,27 +120,32 @@ class Manifest(BaseModel):
         return json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
 
 
-def load_manifest(directory: Path) -> Manifest:
-    """Read the manifest of an export and verify every shard against it.
+def load_manifest(directory: Path, *, format: str | None = None) -> Manifest:
+    """Read the manifest of an export and verify every file against it.
+
+    Args:
+        directory: The export.
+        format: The only layout that is of use; any by default.
 
     Raises:
         ConfigError: There is no export in `directory`.
-        DataError: The manifest cannot be read, or a shard is missing or differs from what was written.
-        RefusedError: A newer pebr wrote it.
+        DataError: The manifest cannot be read, or a file is missing or differs from what was written.
+        RefusedError: A newer pebr wrote it, or its layout is another.
     """
-    manifest = read_manifest(directory)
+    manifest = read_manifest(directory, format=format)
     help = _again(directory)
-    for shard in manifest.shards:
-        path = directory / shard.file
+    for file in manifest.checksummed:
+        what = "shard" if isinstance(file, Shard) else "file"
+        path = directory / file.file
         if not path.is_file():
-            raise DataError("a shard of the export is missing", where=str(path), help=help)
-        if path.stat().st_size != shard.num_bytes or digest_file(path) != shard.sha256:
-            raise DataError("a shard differs from its checksum in the manifest", where=str(path), help=help)
+            raise DataError(f"a {what} of the export is missing", where=str(path), help=help)
+        if path.stat().st_size != file.num_bytes or digest_file(path) != file.sha256:
+            raise DataError(f"a {what} differs from its checksum in the manifest", where=str(path), help=help)
     return manifest
 
 
-def read_manifest(directory: Path) -> Manifest:
-    """Read the manifest of an export without looking at its shards. Errors as in `load_manifest`."""
+def read_manifest(directory: Path, *, format: str | None = None) -> Manifest:
+    """Read the manifest of an export without looking at its files. Arguments and errors as in `load_manifest`."""
     path = directory / MANIFEST_FILE
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
@@ -146,10 +171,21 @@ def read_manifest(directory: Path) -> Manifest:
     if num_rows != manifest.num_samples:
         what = f"the manifest says {manifest.num_samples:,} samples, but its shards hold {num_rows:,}"
         raise DataError(what, where=str(path), help=_again(directory))
-    for shard in manifest.shards:
-        if os.sep in shard.file or shard.file in {"", ".", ".."}:
-            raise DataError(f"the manifest names a shard outside its directory: {shard.file!r}", where=str(path))
+    for file in manifest.checksummed:
+        if not _inside(file.file):
+            raise DataError(f"the manifest names a file outside its directory: {file.file!r}", where=str(path))
+    if format is not None and manifest.format != format:
+        raise RefusedError(
+            f"the export has the format {manifest.format!r}, and {format!r} is needed",
+            where=str(directory),
+            help=f"export the mixture once more: pebr-data export CATALOG.yaml --format {format} --to DIR",
+        )
     return manifest.at(directory)
+
+
+def _inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\\" not in name
 
 
 def _again(directory: Path) -> str:

@@ -16,6 +16,9 @@ Json = Any
 
 FinishReason = Literal["stop", "length", "error"]
 
+ImagePlacement = Literal["embed", "beside"]
+"""Where an export has its images: their bytes in the rows, or files that the rows name."""
+
 
 class Outcome(StrEnum):
     """A grader's verdict on one completion."""

@@ -67,7 +67,7 @@ class Identities:
 
     def _data(self, stage: StageConfig) -> dict[str, Any]:
         if stage.shards is not None:
-            return {"content": read_manifest(self.recipe.beside(stage.shards)).content}
+            return {"content": read_manifest(self.recipe.beside(stage.shards), format="trl").content}
         assert stage.mixture is not None
         label = self.recipe.probe_of(stage)
         mixtures = {name: mixture.model_dump(mode="json") for name, mixture in self.config.mixtures.items()}

@@ -43,7 +43,7 @@ class Mixtures:
             PebrError: Whatever `pebr-data` would say to the same request.
         """
         if stage.shards is not None:
-            return load_manifest(self.recipe.beside(stage.shards))
+            return load_manifest(self.recipe.beside(stage.shards), format="trl")
         assert stage.mixture is not None
         from pebr_data.export.shards import export
         from pebr_data.select.mixture import select
@@ -63,7 +63,7 @@ class Mixtures:
             RefusedError: The store does not hold that mixture, or not all of it.
         """
         if stage.shards is not None:
-            return load_manifest(self.recipe.beside(stage.shards))
+            return load_manifest(self.recipe.beside(stage.shards), format="trl")
         from pebr_data.catalog.store import Catalog
         from pebr_data.export.shards import export
 

@@ -104,7 +104,7 @@ def _num_samples(
 ) -> int | None:
     """Samples the stage trains on, as far as that is known without probing; a finished stage remembers."""
     if stage.shards is not None:
-        return read_manifest(recipe.beside(stage.shards)).num_samples
+        return read_manifest(recipe.beside(stage.shards), format="trl").num_samples
     done = read_done(directory.stage(stage.name))
     if done is not None:
         return done.num_samples

@@ -117,7 +117,7 @@ class _Attempt:
             if started is not None:
                 check_started(directory, started, identity)
             if stage.shards is not None:
-                load_manifest(self.recipe.beside(stage.shards))
+                load_manifest(self.recipe.beside(stage.shards), format="trl")
 
     def go(self) -> RunResult:
         """Train, evaluate and report what is owed, in the recipe's order."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -91,10 +91,13 @@ def make_config(directory: Path, text: str = YAML) -> CatalogConfig:
 def fill(store: Path, splits: Mapping[str, int]) -> list[str]:
     """Ingest that many samples of each split; gives their ids in order."""
     numbered = [split for split, count in splits.items() for _ in range(count)]
+    return ingest(store, (candidate(n, split) for n, split in enumerate(numbered)))
+
+
+def ingest(store: Path, candidates: Iterable[Candidate]) -> list[str]:
+    """Ingest these candidates; gives their ids in order."""
     with Catalog.open(store) as catalog:
-        catalog.ingest(
-            "small", "digest", (candidate(n, split) for n, split in enumerate(numbered)), ImageStore(store / "images")
-        )
+        catalog.ingest("small", "digest", candidates, ImageStore(store / "images"))
         return [sample.sample_id for sample in catalog.samples("small")]
 
 

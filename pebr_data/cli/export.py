@@ -9,6 +9,8 @@ import typer
 
 from pebr_data.cli.options import DEFAULT_STORE, DEFAULT_WAIT, AsJson, CatalogPath, DryRun, Mixtures, Probe, Store, Wait
 from pebr_data.cli.output import name_next, print_json, print_table, store_arguments, talk
+from pebr_data.export.formats import FORMATS
+from pebr_data.types import ImagePlacement
 
 
 def export(
@@ -16,6 +18,17 @@ def export(
     to: Annotated[
         Path | None,
         typer.Option("--to", metavar="DIR", help="Write each mixture to DIR/<mixture>; inside the store by default."),
+    ] = None,
+    format: Annotated[
+        str,
+        typer.Option("--format", metavar="NAME", help=f"The framework that will train on it: {', '.join(FORMATS)}."),
+    ] = "trl",
+    images: Annotated[
+        ImagePlacement | None,
+        typer.Option(
+            "--images",
+            help="Put images into the rows, or beside them as files; by default as the README says of the format.",
+        ),
     ] = None,
     mixture: Mixtures = None,
     probe: Probe = None,
@@ -26,16 +39,19 @@ def export(
 ) -> None:
     """Write the selected mixtures for training.
 
-    Each becomes a directory of Parquet shards, images included, with a checksummed manifest.
+    Each becomes a directory of shards and images with a checksummed manifest, a card that says how to train on it in
+    the framework, and, where that needs one, the reward.
     """
     from pebr_data.config import load_catalog_config
-    from pebr_data.export.shards import default_directory
+    from pebr_data.export.card import CARD_FILE
+    from pebr_data.export.shards import default_directory, layout_of
     from pebr_data.export.shards import export as export_mixture
     from pebr_data.select.mixture import frozen
 
+    layout_of(format, images)
     config = load_catalog_config(catalog)
     mixtures = frozen(config, store, probe_id=probe, names=mixture)
-    targets = [default_directory(store, one) if to is None else to / one.name for one in mixtures]
+    targets = [default_directory(store, one, format, images) if to is None else to / one.name for one in mixtures]
     wanted = [(one, target) for one, target in zip(mixtures, targets, strict=True) if one.sample_ids or mixture]
     for one in mixtures:
         if not one.sample_ids and not mixture:
@@ -47,10 +63,13 @@ def export(
         else:
             print_table(("mixture", "samples", "would write"), rows)
         return
-    manifests = [export_mixture(store, one, target) for one, target in wanted]
+    manifests = [export_mixture(store, one, target, format=format, images=images) for one, target in wanted]
     if as_json:
         print_json([{**manifest.model_dump(mode="json"), "directory": manifest.directory} for manifest in manifests])
     else:
         rows = [(manifest.mixture, manifest.num_samples, manifest.directory) for manifest in manifests]
         print_table(("mixture", "samples", "directory"), rows)
+    if format != "trl" and manifests:
+        name_next("cat", manifests[0].directory / CARD_FILE)
+        return
     name_next("pebr-train", "run", "RECIPE.yaml", *store_arguments(store, DEFAULT_STORE))

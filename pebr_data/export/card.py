@@ -1,32 +1,97 @@
-"""The dataset card of an export: what it holds and where it comes from, for people and for `datasets`."""
+"""The dataset card of an export: what it holds, where that comes from and how to train on it."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
 from pebr_data.manifest import Manifest
+from pebr_data.types import Band, Sample
 
 CARD_FILE = "README.md"
+NO_LICENSE = "not declared"
 
 
-def card(manifest: Manifest) -> str:
-    """The card as Markdown; its header names the shards, so that `datasets.load_dataset(directory)` finds them."""
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What the card counts.
+
+    Attributes:
+        sources: Samples of each source.
+        licenses: The licences that a source's samples declare as `license` in their metadata.
+        bands: Samples of each band.
+        drops: Samples that were left out, per reason.
+    """
+
+    sources: Mapping[str, int]
+    licenses: Mapping[str, tuple[str, ...]]
+    bands: Mapping[Band, int]
+    drops: Mapping[str, int]
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample], bands: Iterable[Band], drops: Mapping[str, int]) -> Contents:
+        """Count the samples of a mixture, whose bands come in the same order."""
+        sources = Counter(sample.source for sample in samples)
+        declared = {
+            source: {str(s.metadata.get("license", NO_LICENSE)) for s in samples if s.source == source}
+            for source in sources
+        }
+        counts = Counter(bands)
+        return cls(
+            sources=dict(sorted(sources.items())),
+            licenses={source: tuple(sorted(names)) for source, names in declared.items()},
+            bands={band: counts[band] for band in Band if counts[band]},
+            drops=dict(sorted(drops.items())),
+        )
+
+
+def card(manifest: Manifest, contents: Contents, usage: str) -> str:
+    """The card as Markdown; its header names the shards, so that `datasets.load_dataset(directory)` finds them.
+
+    Args:
+        manifest: Of the export.
+        contents: What it holds.
+        usage: How to train on it, as Markdown.
+    """
     chosen = manifest.policy if manifest.band is None else f"{manifest.policy}, band {manifest.band}"
-    policy = "\n".join(f"| {name} | {value} |" for name, value in manifest.fingerprint.items())
+    first = PurePosixPath(manifest.shards[0].file)
+    images = "in the rows" if manifest.images == "embed" else "files under `images/`"
+    sources = [(name, count, ", ".join(contents.licenses[name])) for name, count in contents.sources.items()]
     return f"""---
 configs:
 - config_name: default
   data_files:
   - split: train
-    path: "*.parquet"
+    path: "{first.with_name(f"*{first.suffix}")}"
 ---
 
 # {manifest.catalog}: {manifest.mixture}
 
 {manifest.num_samples:,} samples chosen by pebr {manifest.code_version} (policy {chosen}).
-Mixture `{manifest.mixture_id}`; `manifest.json` holds the checksum of every shard.
+Format `{manifest.format}`, images {images}.
+Mixture `{manifest.mixture_id}`; `manifest.json` holds the checksum of every file but this one.
 
-Pass rates are those of probe `{manifest.probe_id}`:
+## Training on it
 
-| of the probed policy | |
-| --- | --- |
-{policy}
-"""
+{usage.strip()}
+
+## What it holds
+
+{_table(("source", "samples", "licence"), sources)}
+{_table(("band", "samples"), contents.bands.items())}
+{_table(("left out because", "samples"), contents.drops.items())}
+## Where its pass rates come from
+
+Probe `{manifest.probe_id}`:
+
+{_table(("of the probed policy", ""), ((name, str(value)) for name, value in manifest.fingerprint.items()))}"""
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    cells = [[f"{cell:,}" if type(cell) is int else str(cell).replace("|", "\\|") for cell in row] for row in rows]
+    if not cells:
+        return ""
+    lines = [header, ["---"] * len(header), *cells]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -16,6 +16,7 @@ from pebr_data.grading.grade import (
 )
 from pebr_data.grading.infer import ANSWER_TYPES, infer_answer_type
 from pebr_data.grading.perception import PerceptionScore, parse_description, score_description
+from pebr_data.grading.reward import accuracy_reward, format_reward
 from pebr_data.grading.rules import GradingRules, read_rules
 from pebr_data.grading.sections import Sections, split_sections
 
@@ -30,7 +31,9 @@ __all__ = [
     "GradingRules",
     "PerceptionScore",
     "Sections",
+    "accuracy_reward",
     "find_answer",
+    "format_reward",
     "gold_of",
     "grade",
     "grade_batch",

@@ -6,18 +6,13 @@ import json
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from pebr_data.grading import Attempt, Gold, Grader, grade_batch, read_rules
+from pebr_data.grading import Attempt, Gold, Grader, accuracy_reward, grade_batch, read_rules
 from pebr_data.strict_yaml import StrictModel
-from pebr_data.types import Grade, Outcome
 from pebr_train.rewards.base import Message, NoParams, RewardContext, Scores, texts
 
 
 class Accuracy:
-    """1 for `correct`; 0 for `wrong`, `unparsed` and `truncated`; None where nothing is known of the answer.
-
-    Nothing is known when the gold cannot be used (`ungradable`) or the comparison died twice (`error`). A completion
-    that no end-of-sequence token ends ran out of length.
-    """
+    """As `pebr_data.grading.accuracy_reward`. A completion that no end-of-sequence token ends ran out of length."""
 
     name: ClassVar[str] = "accuracy"
     Params: ClassVar[type[StrictModel]] = NoParams
@@ -50,10 +45,4 @@ class Accuracy:
                 strict=True,
             )
         ]
-        return [_score(grade) for grade in grade_batch(attempts, self.grader)]
-
-
-def _score(grade: Grade) -> float | None:
-    if grade.outcome in (Outcome.UNGRADABLE, Outcome.ERROR):
-        return None
-    return 1.0 if grade.outcome is Outcome.CORRECT else 0.0
+        return [accuracy_reward(grade) for grade in grade_batch(attempts, self.grader)]

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from pebr_data.grading import split_sections
+from pebr_data.grading import format_reward
 from pebr_data.strict_yaml import StrictModel
 from pebr_train.rewards.base import Message, NoParams, RewardContext, Scores, texts
 
 
 class Format:
-    """1 when the headings Image Description, Rationales, Step 1 and The final answer are all there, else 0.
-
-    Paper: arXiv 2509.13031, released configuration. The order of the headings is not looked at.
-    """
+    """As `pebr_data.grading.format_reward`."""
 
     name: ClassVar[str] = "format"
     Params: ClassVar[type[StrictModel]] = NoParams
@@ -30,9 +27,4 @@ class Format:
         **columns: Any,
     ) -> Scores:
         """Look for the four headings in each completion."""
-        return [float(_has_sections(text)) for text in texts(completions)]
-
-
-def _has_sections(text: str) -> bool:
-    found = split_sections(text)
-    return None not in (found.description, found.rationales, found.steps, found.final_answer)
+        return [format_reward(text) for text in texts(completions)]

@@ -122,6 +122,29 @@ def test_export_into_the_store_by_default_and_only_what_is_asked(
     assert load_manifest(directory).num_samples == 2
 
 
+def test_export_for_another_framework_ends_by_naming_its_card(
+    place: Path, probed: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["select", "small.yaml"]) == 0
+    argv = ("export", "small.yaml", "--mixture", "warmup", "--to", "out", "--format", "verl")
+
+    code, _, err = run(capsys, *argv, "--images", "beside")
+    assert (code, err.splitlines()[-1]) == (0, "next: cat out/warmup/README.md")
+    assert "$PWD/data/shard-00000.parquet" in (place / "out/warmup/README.md").read_text("utf-8")
+
+    code, _, err = run(capsys, *argv)
+    assert code == 77
+    assert "(images: beside), not 'verl' (images: embed)" in err
+
+
+@pytest.mark.parametrize("wrong", [["--format", "nemo"], ["--images", "beside"], ["--images", "elsewhere"]])
+def test_a_format_that_does_not_exist_is_a_wrong_command_line(
+    place: Path, probed: list[str], capsys: pytest.CaptureFixture[str], wrong: list[str]
+) -> None:
+    code, out, _ = run(capsys, "export", "small.yaml", *wrong, "--dry-run")
+    assert (code, out) == (2, "")
+
+
 def test_an_empty_mixture_is_left_out_of_an_export_with_a_note(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sample_ids = fill(place / "store", {"train": 3})
     probe(place / "store", {sample_id: group(2) for sample_id in sample_ids})

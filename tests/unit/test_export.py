@@ -203,7 +203,7 @@ def test_a_blind_policy_trains_without_images(tmp_path: Path) -> None:
 
 def test_every_format_has_a_sample_id_column() -> None:
     for layout in FORMATS.values():
-        assert layout.schema().names[0] == "sample_id"
+        assert layout.schema(layout.images[0]).names[0] == "sample_id"
 
 
 class TestImagesAsShown:

@@ -74,6 +74,23 @@ def test_a_newer_schema_is_refused(exported: Path) -> None:
         load_manifest(exported)
 
 
+def test_a_manifest_of_the_first_schema_is_read(exported: Path) -> None:
+    raw = json.loads((exported / MANIFEST_FILE).read_text("utf-8"))
+    older = {name: value for name, value in raw.items() if name not in ("images", "files")}
+    (exported / MANIFEST_FILE).write_text(json.dumps({**older, "schema_version": 1}), encoding="utf-8")
+    manifest = load_manifest(exported, format="trl")
+    assert (manifest.images, manifest.files) == ("embed", ())
+
+
+def test_a_file_beside_the_shards_is_verified_too(exported: Path) -> None:
+    (exported / "reward.py").write_bytes(b"right")
+    edit(exported, files=[{"file": "reward.py", "sha256": digest_bytes(b"right"), "num_bytes": 5}])
+    assert load_manifest(exported).files[0].file == "reward.py"
+    (exported / "reward.py").write_bytes(b"wrong")
+    with pytest.raises(DataError, match=r"a file differs .*reward\.py"):
+        load_manifest(exported)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format": "trl"}'])
 def test_a_broken_manifest_is_bad_data(exported: Path, text: str) -> None:
     (exported / MANIFEST_FILE).write_text(text, encoding="utf-8")
@@ -81,7 +98,7 @@ def test_a_broken_manifest_is_bad_data(exported: Path, text: str) -> None:
         load_manifest(exported)
 
 
-@pytest.mark.parametrize("file", ["../secret.parquet", "/etc/passwd", "a/b.parquet", "..", ""])
+@pytest.mark.parametrize("file", ["../secret.parquet", "/etc/passwd", "a/../../b.parquet", "..", "", "a\\b.parquet"])
 def test_a_shard_outside_the_directory_is_refused(exported: Path, file: str) -> None:
     shards = json.loads((exported / MANIFEST_FILE).read_text("utf-8"))["shards"]
     edit(exported, shards=[{**shards[0], "file": file}])

@@ -51,3 +51,14 @@ def test_it_is_refused_when_the_store_has_that_mixture_no_more(mixtures: Mixture
     (mixtures.store / CATALOG_FILE).unlink()
     with pytest.raises(RefusedError, match=r"half trained on the mixture warmup \(feed\)"):
         mixtures.reopen(STAGE, "feed")
+
+
+def test_shards_of_another_framework_s_format_are_refused(mixtures: Mixtures) -> None:
+    (sample_id,) = probed_store.fill(mixtures.store, {"train": 1})
+    probed_store.probe(mixtures.store, {sample_id: probed_store.group(0)})
+    (mixture,) = select(mixtures.config, mixtures.store, names=["warmup"])
+    directory = export(mixtures.store, mixture, format="verl").directory
+    stage = STAGE.model_copy(update={"mixture": None, "shards": directory})
+    for open_it in (mixtures.open, lambda stage: mixtures.reopen(stage, mixture.mixture_id)):
+        with pytest.raises(RefusedError, match="the format 'verl', and 'trl' is needed"):
+            open_it(stage)

@@ -9,30 +9,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pebr_data.export.formats.base import ExportedSample
-from pebr_data.types import Json
+from pebr_data.export.formats.base import ExportedSample, image_cells
+from pebr_data.export.formats.features import FLOAT, MESSAGES, STRING, STRINGS, arrow_schema, image_feature
+from pebr_data.types import ImagePlacement, Json
 
-_STRING = {"dtype": "string", "_type": "Value"}
-_STRINGS = {"feature": _STRING, "_type": "List"}
+if TYPE_CHECKING:
+    from pebr_data.manifest import Manifest
 
 FEATURES: dict[str, dict[str, Any]] = {
-    "sample_id": _STRING,
-    "prompt": {"feature": {"role": _STRING, "content": _STRING}, "_type": "List"},
-    "images": {"feature": {"_type": "Image"}, "_type": "List"},
-    "question": _STRING,
-    "answer": _STRING,
-    "answer_type": _STRING,
-    "options": _STRINGS,
-    "grading": _STRING,
-    "keywords": _STRINGS,
-    "description": _STRING,
-    "response": _STRING,
-    "skill": _STRING,
-    "metadata": _STRING,
-    "pass_rate": {"dtype": "float64", "_type": "Value"},
-    "band": _STRING,
+    "sample_id": STRING,
+    "prompt": MESSAGES,
+    "images": image_feature("embed"),
+    "question": STRING,
+    "answer": STRING,
+    "answer_type": STRING,
+    "options": STRINGS,
+    "grading": STRING,
+    "keywords": STRINGS,
+    "description": STRING,
+    "response": STRING,
+    "skill": STRING,
+    "metadata": STRING,
+    "pass_rate": FLOAT,
+    "band": STRING,
 }
 """The columns in order, each as `datasets.Features.to_dict` describes it; `grading` and `metadata` are JSON text."""
 
@@ -40,20 +41,13 @@ FEATURES: dict[str, dict[str, Any]] = {
 class TrlFormat:
     """The layout `trl`; see the module."""
 
-    def schema(self) -> Any:
-        """The `pyarrow.Schema`, with the metadata `datasets` reads."""
-        import pyarrow as pa
+    images: tuple[ImagePlacement, ...] = ("embed",)
+    shard_file = "shard-{:05d}.parquet"
+    needs_response = False
 
-        string = pa.string()
-        types = {
-            "prompt": pa.list_(pa.struct([("role", string), ("content", string)])),
-            "images": pa.list_(pa.struct([("bytes", pa.binary()), ("path", string)])),
-            "options": pa.list_(string),
-            "keywords": pa.list_(string),
-            "pass_rate": pa.float64(),
-        }
-        fields = [pa.field(name, types.get(name, string)) for name in FEATURES]
-        return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": FEATURES}})})
+    def schema(self, images: ImagePlacement) -> Any:
+        """The `pyarrow.Schema`, with the metadata `datasets` reads."""
+        return arrow_schema(FEATURES)
 
     def row(self, exported: ExportedSample) -> Mapping[str, Json]:
         """The sample as one row."""
@@ -61,7 +55,7 @@ class TrlFormat:
         return {
             "sample_id": sample.sample_id,
             "prompt": [{"role": "user", "content": exported.prompt}],
-            "images": [{"bytes": data, "path": None} for data in exported.images],
+            "images": image_cells(exported),
             "question": sample.question,
             "answer": sample.answer,
             "answer_type": sample.answer_type,
@@ -75,3 +69,19 @@ class TrlFormat:
             "pass_rate": exported.pass_rate,
             "band": str(exported.band),
         }
+
+    def companions(self, manifest: Manifest) -> Mapping[str, str]:
+        """None: `pebr_train.rewards` reads the columns."""
+        return {}
+
+    def usage(self, manifest: Manifest) -> str:
+        """A stage of a recipe, or `datasets` alone."""
+        return """\
+In a recipe, a stage trains on it with `shards:` and this directory. By hand, for TRL's trainers:
+
+```python
+from datasets import load_dataset
+
+rows = load_dataset("parquet", data_files="shard-*.parquet", split="train")
+```
+"""
