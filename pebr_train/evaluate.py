@@ -64,10 +64,9 @@ def evaluate(
         UnavailableError: There is no such model, it cannot be loaded, or all that it generates fails.
     """
     from pebr_data.engines.base import open_engine
-    from pebr_data.models import resolve_model
-    from pebr_data.probe.run import fingerprint_of, run_probe
+    from pebr_data.probe.run import fingerprint_of, model_of, run_probe
 
-    resolved = resolve_model(model) if isinstance(model, str | Path) else model
+    resolved = model_of(config, model) if isinstance(model, str | Path) else model
     sampled = fingerprint_of(config, resolved)
     with Catalog.open(store, read_only=True) as catalog:
         samples = catalog.samples(config.name, split)[:limit]
@@ -80,7 +79,7 @@ def evaluate(
 
     @cache
     def engine() -> Engine:
-        return open_engine(sampled.engine, resolved)
+        return open_engine(sampled.engine, resolved, max_pixels=sampled.max_pixels, **config.probe.engine_options)
 
     num_wanted, num_before = len(samples) * (1 + num_samples), 0
     for fingerprint, num_rollouts in ((greedy_of(sampled), 1), (sampled, num_samples)):

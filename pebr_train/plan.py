@@ -11,8 +11,8 @@ from pebr_data.catalog.store import Catalog
 from pebr_data.config import CatalogConfig
 from pebr_data.errors import DataError, RefusedError, UsageError
 from pebr_data.manifest import read_manifest
-from pebr_data.models import SHIPPED, resolve_model
-from pebr_data.probe.run import fingerprint_of
+from pebr_data.models import SHIPPED
+from pebr_data.probe.run import fingerprint_of, model_of
 from pebr_data.select.mixture import preview
 from pebr_train.arithmetic import BatchPlan, batch_plan
 from pebr_train.checkpoints import newest_complete
@@ -114,7 +114,7 @@ def _num_samples(
     reference = recipe.model_reference(recipe.model) if label == BASE else str(own)
     if not built or not (own.is_dir() or reference in SHIPPED or Path(reference).is_dir()):
         return None
-    probe_id = fingerprint_of(config, resolve_model(reference)).probe_id
+    probe_id = fingerprint_of(config, model_of(config, reference)).probe_id
     try:
         _, choices = preview(config, store, probe_id=probe_id, names=[stage.mixture])
     except (DataError, RefusedError, UsageError):

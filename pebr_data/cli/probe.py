@@ -27,6 +27,14 @@ def probe(
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, metavar="N", help="Probe only the first N samples of the split.")
     ] = None,
+    engine_options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--engine-option",
+            metavar="KEY=VALUE",
+            help="How the engine is run (batch_size, base_url, …), before the YAML's; may be given several times.",
+        ),
+    ] = None,
     store: Store = DEFAULT_STORE,
     wait: Wait = DEFAULT_WAIT,
     as_json: AsJson = False,
@@ -37,20 +45,34 @@ def probe(
     Only what is still owed is generated: an interrupted probe goes on where it stopped.
     """
     from pebr_data.config import load_catalog_config
+    from pebr_data.engine_options import open_options, parse_options
     from pebr_data.probe.run import plan_probe
     from pebr_data.probe.run import probe as run_probe
     from pebr_data.select.default_probe import remember_probe
 
     config = load_catalog_config(catalog)
     here = store_arguments(store, DEFAULT_STORE)
-    again = ["pebr-data", "probe", str(catalog), "--model", model, *_narrowed(split, limit), *here]
+    again = ["pebr-data", "probe", str(catalog), "--model", model, *_narrowed(split, limit)]
+    again += [part for text in engine_options or () for part in ("--engine-option", text)] + here
+    options = parse_options(engine_options or ())
+    # Wrong ones are told at once, whether or not anything is owed.
+    open_options(config.probe.engine, {**config.probe.engine_options, **options})
     if dry_run:
         plan = plan_probe(config, store, model, split=split, limit=limit)
         _print_plan(plan, as_json)
         name_next(*(again if plan.num_owed else ["pebr-data", "select", str(catalog), *here]))
         return
     with progress("probe", "rollouts") as update:
-        result = run_probe(config, store, model, split=split, limit=limit, progress=update, resume=shlex.join(again))
+        result = run_probe(
+            config,
+            store,
+            model,
+            split=split,
+            limit=limit,
+            engine_options=options,
+            progress=update,
+            resume=shlex.join(again),
+        )
     remember_probe(store, config.name, result.probe_id)
     _print_result(result, as_json)
     for place in result.damaged:

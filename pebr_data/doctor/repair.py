@@ -19,7 +19,6 @@ from pebr_data.doctor.examine import damage
 from pebr_data.durable import sync
 from pebr_data.errors import BusyError, DataError
 from pebr_data.probe.fingerprint import read_fingerprint
-from pebr_data.probe.in_force import grading_in_force
 from pebr_data.probe.lock import probe_lock
 from pebr_data.probe.recover import recover
 from pebr_data.probe.spool import SpoolWriter, read_segment, segments
@@ -138,11 +137,10 @@ def _merge(store: Path, directory: Path) -> Iterator[str]:
     with Catalog.open(store, read_only=True) as catalog:
         kept = catalog.rollout_keys(directory.name)
         known = {probe.probe_id: probe.fingerprint for probe in catalog.probes()}
-        fingerprint = known.get(directory.name) or read_fingerprint(directory)
-        if fingerprint is None:
-            return
-        grading = grading_in_force(catalog, fingerprint)
-    recovered = recover(store, fingerprint, grading, directory / "spool", kept, [])
+    fingerprint = known.get(directory.name) or read_fingerprint(directory)
+    if fingerprint is None:
+        return
+    recovered = recover(store, fingerprint, None, directory / "spool", kept, [])
     if recovered:
         yield f"merged {len(recovered):,} rollouts of the probe {directory.name} from its spool"
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pebr_data.engine_options import ServerOptions, VllmOptions, open_options
 from pebr_data.errors import ConfigError
 from pebr_data.types import Generation, RolloutKey
 
@@ -77,31 +78,69 @@ class Engine(Protocol):
         ...
 
 
-def _transformers(model: ResolvedModel, **options: Any) -> Engine:
+def failed(reason: Exception | str) -> Generation:
+    """The generation of a rollout that could not be made; it is recorded, and owed again."""
+    text = reason if isinstance(reason, str) else f"{type(reason).__name__}: {reason}"
+    return Generation(completion="", num_tokens=0, finish_reason="error", error=" ".join(text.split())[:500])
+
+
+def require_image_tokens(request: Request, num_image_tokens: int) -> None:
+    """Makes sure that the policy saw the request's images, and no others.
+
+    Args:
+        request: What was asked.
+        num_image_tokens: Image tokens in its prompt as the model got it.
+
+    Raises:
+        ValueError: It did not: there are images without tokens or tokens without images.
+    """
+    if num_image_tokens < len(request.images) or bool(request.images) != bool(num_image_tokens):
+        raise ValueError(
+            f"the prompt has {len(request.images)} images and the processor made {num_image_tokens} image tokens of it"
+        )
+
+
+def _transformers(model: ResolvedModel, max_pixels: int | None, **options: Any) -> Engine:
     from pebr_data.engines.transformers import TransformersEngine
 
     return TransformersEngine(model, **options)
 
 
+def _vllm(model: ResolvedModel, max_pixels: int | None, **options: Any) -> Engine:
+    from pebr_data.engines.vllm import VllmEngine
+
+    return VllmEngine(model, VllmOptions(**options), max_pixels)
+
+
+def _server(model: ResolvedModel, max_pixels: int | None, **options: Any) -> Engine:
+    from pebr_data.engines.server import ServerEngine
+
+    return ServerEngine(model, ServerOptions(**options))
+
+
 ENGINES: dict[str, Callable[..., Engine]] = {
     "transformers": _transformers,
+    "vllm": _vllm,
+    "server": _server,
 }
-"""Every engine's name and what loads it."""
+"""Every engine's name and what loads it, from the model, the images' largest size in pixels and its own options."""
 
 
-def open_engine(name: str, model: ResolvedModel, **options: Any) -> Engine:
+def open_engine(name: str, model: ResolvedModel, *, max_pixels: int | None = None, **options: Any) -> Engine:
     """The engine of that name with the model loaded.
 
     Args:
         name: A key of `ENGINES`.
         model: The model.
-        options: The engine's own (`batch_size`, `device`, …); none of them changes which answers are likely.
+        max_pixels: No image of a request has more; lets an engine plan its memory.
+        options: The engine's own, see `pebr_data.engine_options`; none of them changes which answers are likely.
 
     Raises:
-        ConfigError: There is no such engine.
+        ConfigError: There is no such engine or option.
         UnavailableError: The model or a package that the engine needs is missing.
     """
-    return ENGINES[require_engine(name)](model, **options)
+    opened = ENGINES[require_engine(name)]
+    return opened(model, max_pixels=max_pixels, **open_options(name, options).model_dump(exclude_unset=True))
 
 
 def require_engine(name: str) -> str:

@@ -34,6 +34,7 @@ def decode(
     seeds: Sequence[Sequence[int]],
     sampling: Sampling,
     eos_token_ids: Collection[int],
+    banned_token_ids: Collection[int] = (),
 ) -> list[npt.NDArray[np.int64]]:
     """Completion tokens of every rollout: prompt 0's rollouts first, each up to and including its end token.
 
@@ -44,11 +45,12 @@ def decode(
         seeds: For each prompt, its rollouts' seeds.
         sampling: How tokens are drawn.
         eos_token_ids: Tokens that end a completion.
+        banned_token_ids: Tokens that no completion may hold: an image token there stands for no image.
     """
     import torch
 
     with torch.inference_mode():
-        return _decode(model, inputs, seeds, sampling, eos_token_ids)
+        return _decode(model, inputs, seeds, sampling, eos_token_ids, banned_token_ids)
 
 
 def _decode(
@@ -57,6 +59,7 @@ def _decode(
     seeds: Sequence[Sequence[int]],
     sampling: Sampling,
     eos_token_ids: Collection[int],
+    banned_token_ids: Collection[int],
 ) -> list[npt.NDArray[np.int64]]:
     import torch
 
@@ -77,11 +80,13 @@ def _decode(
     if sampling.temperature > 0:
         uniform = torch.from_numpy(uniforms(flat_seeds, length)).to(device)  # (rows, length)
     eos = torch.tensor(sorted(set(eos_token_ids)), device=device)
+    banned = torch.tensor(sorted(set(banned_token_ids)), dtype=torch.long, device=device)
     tokens = torch.zeros(num_rows, length, dtype=torch.long, device=device)
     ends = torch.full((num_rows,), length, device=device)
     rows = torch.arange(num_rows, device=device)  # which rollouts are still in the batch
 
     for step in range(length):
+        logits.index_fill_(1, banned, float("-inf"))
         here = None if uniform is None else uniform[rows, step]
         token = draw(logits, here, sampling.temperature, sampling.top_p)  # (rows in the batch,)
         tokens[rows, step] = token

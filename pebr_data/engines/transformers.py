@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pebr_data.engines.base import Request, Sampling
+from pebr_data.engines.base import Request, Sampling, failed, require_image_tokens
 from pebr_data.engines.batching import BatchSize, Length, batches
 from pebr_data.engines.decode import decode
+from pebr_data.engines.special_tokens import eos_token_ids, image_token_id
 from pebr_data.errors import UnavailableError
 from pebr_data.models import ResolvedModel
 from pebr_data.types import Generation, RolloutKey
@@ -93,7 +94,7 @@ class TransformersEngine:
         if self._tokenizer.pad_token is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
         self.eos_token_ids = eos_token_ids(self.model.generation_config, self._tokenizer)
-        self._image_token_id = _image_token_id(self.model, self.processor)
+        self._image_token_id = image_token_id(self.model.config, self.processor)
         self._max_rows = batch_size
         self._batch_size: BatchSize | None = None
 
@@ -130,22 +131,17 @@ class TransformersEngine:
             keys, middle = batch[0].keys, num_rows // 2
             halves = ([replace(batch[0], keys=keys[:middle])], [replace(batch[0], keys=keys[middle:])])
         else:
-            reason = " ".join(f"{type(failure).__name__}: {failure}".split())[:500]
-            failed = Generation(completion="", num_tokens=0, finish_reason="error", error=reason)
-            return [(key, failed) for request in batch for key in request.keys]
+            generation = failed(failure)
+            return [(key, generation) for request in batch for key in request.keys]
         return [done for half in halves for done in self._generate_batch(half, sampling)]
 
     def _generate_together(self, batch: Sequence[Request], sampling: Sampling) -> list[Done]:
         inputs = self._inputs(batch)
         prompt_tokens, image_tokens = _count_tokens(inputs, self._image_token_id)
         for request, num_image_tokens in zip(batch, image_tokens, strict=True):
-            if bool(request.images) != bool(num_image_tokens):
-                raise ValueError(
-                    f"the prompt has {len(request.images)} images and the processor made {num_image_tokens} "
-                    "image tokens of it"
-                )
+            require_image_tokens(request, int(num_image_tokens))
         seeds = [[key.seed for key in request.keys] for request in batch]
-        completions = decode(self.model, inputs, seeds, sampling, self.eos_token_ids)
+        completions = decode(self.model, inputs, seeds, sampling, self.eos_token_ids, [self._image_token_id])
         texts: list[str] = self._tokenizer.batch_decode(completions, skip_special_tokens=True)
         owners = [(index, key) for index, request in enumerate(batch) for key in request.keys]
         return [
@@ -221,29 +217,3 @@ def _count_tokens(inputs: Any, image_token_id: int) -> tuple[npt.NDArray[np.int6
     """Prompt tokens and image tokens of each prompt, both of shape (prompts,)."""
     image_tokens = (inputs["input_ids"] == image_token_id).sum(dim=-1)
     return inputs["attention_mask"].sum(dim=-1).cpu().numpy(), image_tokens.cpu().numpy()
-
-
-def eos_token_ids(generation_config: Any, tokenizer: Any) -> frozenset[int]:
-    """What ends a completion: the generation config's tokens, one or many, and the tokenizer's, as TRL collects them.
-
-    Raises:
-        UnavailableError: There is none.
-    """
-    declared = generation_config.eos_token_id
-    found = frozenset(declared if isinstance(declared, list) else [declared]) | {tokenizer.eos_token_id}
-    if found == {None}:
-        raise UnavailableError(
-            "the model names no end-of-sequence token", help="add eos_token_id to its generation_config.json"
-        )
-    return found - {None}
-
-
-def _image_token_id(model: Any, processor: Any) -> int:
-    for holder in (model.config, processor):
-        for name in ("image_token_id", "image_token_index"):
-            found = getattr(holder, name, None)
-            if found is not None:
-                return int(found)
-    raise UnavailableError(
-        "the model names no image token", help="use an image-text-to-text model such as Qwen2.5-VL or Idefics3"
-    )

@@ -16,7 +16,7 @@ from pebr_data.types import Fingerprint
 def recover(
     store: Path,
     fingerprint: Fingerprint,
-    grading: Grading,
+    grading: Grading | None,
     spool_directory: Path,
     kept: Set[tuple[str, int]],
     damaged: list[str],
@@ -26,7 +26,8 @@ def recover(
     Args:
         store: The store with the catalog.
         fingerprint: The policy that was probed.
-        grading: What its rollouts are to be judged by; records that another grading has judged are judged again.
+        grading: What its rollouts are to be judged by; records that another grading has judged are judged again. None
+            keeps the grades that the records hold.
         spool_directory: The spool of its probe.
         kept: What of that probe the catalog has.
         damaged: Filled with the places where a record went bad.
@@ -46,7 +47,8 @@ def recover(
             and (rollout.key.sample_id, rollout.key.index) not in recovered
         ]
         for start in range(0, len(missing), MERGE_EVERY):
-            merged = graded_by(store, missing[start : start + MERGE_EVERY], grading)
+            batch = missing[start : start + MERGE_EVERY]
+            merged = batch if grading is None else graded_by(store, batch, grading)
             with Catalog.open(store) as catalog:
                 catalog.register_probe(fingerprint)
                 catalog.merge_rollouts(merged)

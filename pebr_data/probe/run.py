@@ -22,7 +22,7 @@ from pebr_data.errors import DataError, Interrupted, PebrError, UnavailableError
 from pebr_data.grading import Grader
 from pebr_data.grading.versions import Grading
 from pebr_data.images import ImageStore
-from pebr_data.models import ResolvedModel, resolve_model
+from pebr_data.models import ResolvedModel, resolve_model, served_model
 from pebr_data.probe.fingerprint import write_fingerprint
 from pebr_data.probe.in_force import grading_in_force, with_golds
 from pebr_data.probe.keep import Keeper, Progress
@@ -34,7 +34,7 @@ from pebr_data.probe.requests import OwedRequests
 from pebr_data.probe.spool import SpoolWriter, read_spool
 from pebr_data.probe.stop import stop_on_signals
 from pebr_data.prompts import open_template
-from pebr_data.types import Fingerprint, Outcome, RolloutKey, Sample
+from pebr_data.types import Fingerprint, Json, Outcome, RolloutKey, Sample
 
 GIVE_UP_AFTER = 512
 """Rollouts that all fail, and nothing but them, before the probe is given up."""
@@ -82,6 +82,15 @@ class ProbeResult:
         return self.num_samples * self.num_rollouts - kept
 
 
+def model_of(config: CatalogConfig, model: str | Path) -> ResolvedModel:
+    """The model that a name means to a catalog's engine.
+
+    Raises:
+        UnavailableError: There is no such model.
+    """
+    return served_model(model) if config.probe.engine == "server" else resolve_model(model)
+
+
 def fingerprint_of(config: CatalogConfig, model: ResolvedModel) -> Fingerprint:
     """The policy that a catalog's probe settings make of a model.
 
@@ -120,7 +129,7 @@ def plan_probe(
         RefusedError: Something is owed, and what counts of this probe so far was graded by another pebr's rules.
         UnavailableError: There is no such model.
     """
-    fingerprint = fingerprint_of(config, resolve_model(model))
+    fingerprint = fingerprint_of(config, model_of(config, model))
     probe_id = fingerprint.probe_id
     samples = _samples(config, store, split, limit)
     with Catalog.open(store, read_only=True) as catalog:
@@ -154,6 +163,7 @@ def probe(
     limit: int | None = None,
     num_rollouts: int | None = None,
     engine: Engine | None = None,
+    engine_options: Mapping[str, Json] | None = None,
     progress: Progress | None = None,
     stop: Stop | None = None,
     resume: str | None = None,
@@ -163,18 +173,19 @@ def probe(
     Args:
         config: The catalog YAML; `config.probe` says how.
         store: The store that the catalog was built into.
-        model: A name that `resolve_model` understands.
+        model: A name that `resolve_model` understands; for a server, `served_model`.
         split: The split to probe, instead of the configured one.
         limit: Only the first samples, this many.
         num_rollouts: Completions of each sample, instead of the configured number.
         engine: The engine with this very model loaded; by default it is loaded when something is owed.
+        engine_options: How it is run then; each replaces the configured one.
         progress: Called as rollouts are kept.
         stop: Ends the probe in good order when it returns true. By default SIGINT and SIGTERM do.
         resume: The command to name when interrupted.
 
     Raises:
         BusyError: Another run of this probe is under way, or another process holds the catalog.
-        ConfigError: The prompt template or the engine does not exist.
+        ConfigError: The prompt template or the engine does not exist, or its options are wrong.
         DataError: The catalog has not been built, or has no such samples.
         Interrupted: It was stopped; everything generated so far is kept.
         RefusedError: Something is owed, and what counts of this probe so far was graded by another pebr's rules.
@@ -182,7 +193,7 @@ def probe(
         UnavailableError: There is no such model, it cannot be loaded, or all that it generates fails.
         UsageError: `engine` is not the configured one.
     """
-    resolved = resolve_model(model)
+    resolved = model_of(config, model)
     fingerprint = fingerprint_of(config, resolved)
     if engine is not None and engine.name != fingerprint.engine:
         raise UsageError(
@@ -191,11 +202,13 @@ def probe(
         )
     if resume is None:
         resume = f"pebr-data probe {config.path} --model {model} --store {store}"
+    name, max_pixels = fingerprint.engine, fingerprint.max_pixels
+    options = {**config.probe.engine_options, **(engine_options or {})}
     return run_probe(
         store,
         _samples(config, store, split, limit),
         fingerprint,
-        lambda: engine if engine is not None else open_engine(fingerprint.engine, resolved),
+        lambda: engine if engine is not None else open_engine(name, resolved, max_pixels=max_pixels, **options),
         num_rollouts=config.probe.rollouts if num_rollouts is None else num_rollouts,
         progress=progress,
         stop=stop,

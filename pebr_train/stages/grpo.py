@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pebr_data.engines.transformers import eos_token_ids
+from pebr_data.engines.special_tokens import eos_token_ids
 from pebr_data.errors import ConfigError, DataError
 from pebr_data.models import ResolvedModel
 from pebr_data.prompts import open_template

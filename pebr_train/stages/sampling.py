@@ -56,25 +56,11 @@ def sample_groups(
     was_training = model.training
     model.eval()
     try:
-        completions = decode(_WithoutImageTokens(model), inputs, seeds, sampling, eos_token_ids)
+        # A sampled image token would not match the image's features.
+        completions = decode(model, inputs, seeds, sampling, eos_token_ids, [model.config.image_token_id])
     finally:
         model.train(was_training)
     return [tokens.tolist() for tokens in completions]
-
-
-class _WithoutImageTokens:
-    """The model, unable to produce its image token: a sampled one would not match the image's features (as in TRL)."""
-
-    def __init__(self, model: Any) -> None:
-        self.model_itself = model
-
-    def __call__(self, **inputs: Any) -> Any:
-        outputs = self.model_itself(**inputs)
-        outputs.logits[..., self.model_itself.config.image_token_id] = -torch.inf
-        return outputs
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.model_itself, name)
 
 
 def _is_ragged(value: Any) -> bool:

@@ -92,7 +92,7 @@ def run(work: str, store: Path, where: str, when: str, number: int) -> tuple[int
 
 
 BUILD_POINTS = [
-    ("pebr_data.images:ImageStore.put", "after", 5),
+    ("pebr_data.images:ImageStore.put_all", "after", 2),
     ("pebr_data.catalog.ingest:write_batch", "before", 2),
     ("pebr_data.catalog.ingest:write_batch", "after", 2),
     ("pebr_data.catalog.samples:now", "before", 1),
@@ -109,11 +109,11 @@ def test_a_build_killed_at_any_point_is_finished_by_the_next(tmp_path: Path) -> 
     whole = tmp_path / "whole" / "store"
     whole.parent.mkdir()
     shutil.copy(tmp_path / "shapes.yaml", whole.parent)
-    assert run(BUILD, whole, "pebr_data.images:ImageStore.put", "after", 10**9)[0] == 0
+    assert run(BUILD, whole, "pebr_data.images:ImageStore.put_all", "after", 10**9)[0] == 0
     store = tmp_path / "store"
     killed = [run(BUILD, store, *point)[0] for point in BUILD_POINTS]
     assert killed.count(-signal.SIGKILL) >= len(BUILD_POINTS) - 1
-    assert run(BUILD, store, "pebr_data.images:ImageStore.put", "after", 10**9)[0] == 0
+    assert run(BUILD, store, "pebr_data.images:ImageStore.put_all", "after", 10**9)[0] == 0
     with Catalog.open(store, read_only=True) as mine, Catalog.open(whole, read_only=True) as expected:
         assert mine.samples() == expected.samples()
     assert examine(store, hash_images=True) == []

@@ -100,6 +100,15 @@ def test_a_qwen_prompt_without_images_is_not_shifted_by_the_batch_before_it() ->
     assert [row.tolist() for row in found] == expected(qwen2_5_vl(), text, 90, [2])
 
 
+def test_a_banned_token_is_never_taken(idefics3: Any) -> None:
+    from pebr_data.engines.decode import decode
+
+    inputs = idefics_inputs([7, 7])
+    favourite = int(decode(idefics3, inputs, [[1], [2]], GREEDY, [3, 4])[0][0])
+    for row in decode(idefics3, inputs, [[1, 2], [3, 4]], GREEDY, [3, 4], [favourite]):
+        assert favourite not in row
+
+
 def test_rows_that_end_early_leave_without_touching_the_others(idefics3: Any) -> None:
     from pebr_data.engines.decode import decode
 

@@ -13,7 +13,8 @@ from PIL import Image
 
 from pebr_data.engines import transformers as module
 from pebr_data.engines.base import ENGINES, Request, Sampling, open_engine
-from pebr_data.engines.transformers import TransformersEngine, eos_token_ids
+from pebr_data.engines.special_tokens import eos_token_ids
+from pebr_data.engines.transformers import TransformersEngine
 from pebr_data.errors import ConfigError, UnavailableError
 from pebr_data.models import resolve_model
 from pebr_data.prompts import messages

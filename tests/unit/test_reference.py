@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from pebr_data import config
+from pebr_data import config, engine_options
 from pebr_data.engines.base import ENGINES
 from pebr_data.export.formats import FORMATS
 from pebr_data.export.formats.trl import FEATURES
@@ -36,6 +36,9 @@ TABLES: dict[str, type[BaseModel]] = {
     "`fields` of a source of rows": config.FieldsConfig,
     "A condition of `keep_if`": config.RowCondition,
     "`probe`": config.ProbeConfig,
+    "Options of `transformers`": engine_options.TransformersOptions,
+    "Options of `vllm`": engine_options.VllmOptions,
+    "Options of `server`": engine_options.ServerOptions,
     "A mixture": config.MixtureConfig,
     "The recipe": recipe.Recipe,
     "A stage of kind `sft`": recipe.SftStage,

@@ -1,0 +1,117 @@
+"""What the probe costs on top of its engine: rollouts/s of a whole probe over those of the bare engine, in one run.
+
+    python tests/bench/engine_overhead.py [--engine transformers|vllm] [--samples 128] [--rollouts 8] [--rounds 3]
+
+Both make the same rollouts of the embedded world with pebr-tiny, in turns: the bare engine from prompts and images that
+lie ready, the probe from the store, images decoded, every rollout graded, fsynced and merged. Bare is
+`TransformersEngine.generate`, and `vllm.LLM.generate` with the same prompts, seeds and settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pebr_data.catalog.store import Catalog
+from pebr_data.engines.base import Engine, Request, Sampling, open_engine
+from pebr_data.images import ImageStore
+from pebr_data.models import resolve_model
+from pebr_data.probe.plan import owed_keys
+from pebr_data.probe.requests import OwedRequests
+from pebr_data.probe.run import run_probe
+from pebr_data.sources.shapes import ShapesSource
+from pebr_data.types import Condition, Fingerprint, Sample
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--engine", choices=["transformers", "vllm"], default="transformers")
+    parser.add_argument("--samples", type=int, default=128)
+    parser.add_argument("--rollouts", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=3)
+    asked = parser.parse_args()
+
+    model = resolve_model("pebr-tiny")
+    policy = Fingerprint(
+        model=model.name,
+        revision=model.revision,
+        template="question",
+        condition=Condition.IMAGE,
+        temperature=1.2,
+        top_p=0.99,
+        max_completion_length=160,
+        max_pixels=802_816,
+        engine=asked.engine,
+    )
+    options = {"dtype": "float32", **({"enforce_eager": True, "max_images": 1} if asked.engine == "vllm" else {})}
+    engine = open_engine(asked.engine, model, max_pixels=policy.max_pixels, **options)
+    with tempfile.TemporaryDirectory() as directory:
+        stores = [Path(directory) / str(number) for number in range(asked.rounds + 1)]
+        for store in stores:
+            samples = build(store, asked.samples)
+        requests = ready(stores[0], samples, policy, asked.rollouts)
+        bare = bare_vllm if asked.engine == "vllm" else bare_transformers
+        sampling = Sampling(policy.temperature, policy.top_p, policy.max_completion_length)
+        # The first time of each is warming up.
+        bare(engine, requests, sampling)
+        run_probe(stores[0], samples, policy, lambda: engine, num_rollouts=asked.rollouts)
+        num_rollouts = asked.samples * asked.rollouts
+        print(f"{asked.engine}, pebr-tiny: {asked.samples} samples x {asked.rollouts} rollouts, temperature 1.2")
+        print(f"{'round':>5} {'bare, rollouts/s':>18} {'probe, rollouts/s':>18} {'ratio':>6}")
+        total_bare = total_probe = 0.0
+        for number, store in enumerate(stores[1:], 1):
+            seconds_bare = timed(lambda: bare(engine, requests, sampling))
+            seconds_probe = timed(
+                lambda store=store: run_probe(store, samples, policy, lambda: engine, num_rollouts=asked.rollouts)
+            )
+            total_bare, total_probe = total_bare + seconds_bare, total_probe + seconds_probe
+            row(str(number), num_rollouts, seconds_bare, seconds_probe)
+        row("all", num_rollouts * asked.rounds, total_bare, total_probe)
+
+
+def build(store: Path, num_samples: int) -> list[Sample]:
+    """A store with that many samples; the same ones each time."""
+    source = ShapesSource(name="shapes", seed=0, splits={"train": num_samples})
+    with Catalog.open(store) as catalog:
+        catalog.ingest("shapes", "bench", source.candidates(), ImageStore(store / "images"))
+        return catalog.samples("shapes")
+
+
+def ready(store: Path, samples: Sequence[Sample], policy: Fingerprint, num_rollouts: int) -> list[Request]:
+    """Every request of the probe, its images decoded."""
+    owed = owed_keys(policy.probe_id, samples, num_rollouts, set())
+    return list(OwedRequests(samples, owed, policy, ImageStore(store / "images")))
+
+
+def bare_transformers(engine: Engine, requests: Sequence[Request], sampling: Sampling) -> None:
+    for _ in engine.generate(requests, sampling):
+        pass
+
+
+def bare_vllm(engine: Any, requests: Sequence[Request], sampling: Sampling) -> None:
+    prompts, params = [], []
+    for request in requests:
+        text = engine.processor.apply_chat_template(request.prompt, add_generation_prompt=True, tokenize=False)
+        for key in request.keys:
+            prompts.append({"prompt": text, "multi_modal_data": {"image": list(request.images)}})
+            params.append(engine.sampling_params(key, sampling))
+    engine.llm.generate(prompts, params, use_tqdm=False)
+
+
+def timed(act: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    act()
+    return time.perf_counter() - started
+
+
+def row(name: str, num_rollouts: int, seconds_bare: float, seconds_probe: float) -> None:
+    rates = num_rollouts / seconds_bare, num_rollouts / seconds_probe
+    print(f"{name:>5} {rates[0]:>18,.1f} {rates[1]:>18,.1f} {rates[1] / rates[0]:>6.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
