@@ -19,6 +19,9 @@ FinishReason = Literal["stop", "length", "error"]
 ImagePlacement = Literal["embed", "beside"]
 """Where an export has its images: their bytes in the rows, or files that the rows name."""
 
+ScaleRewards = Literal["group", "batch", "none"]
+"""TRL's `scale_rewards`."""
+
 
 class Outcome(StrEnum):
     """A grader's verdict on one completion."""
@@ -37,6 +40,13 @@ class Condition(StrEnum):
     IMAGE = "image"
     BLIND = "blind"
     DESCRIBED = "described"
+
+
+class StopRule(StrEnum):
+    """When a probe has made enough rollouts of a sample: all G of them, or as many as make its band certain."""
+
+    NONE = "none"
+    EXACT = "exact"
 
 
 class Band(StrEnum):

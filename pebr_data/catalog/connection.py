@@ -80,6 +80,11 @@ def connect(store: Path, *, read_only: bool, wait_seconds: float | None) -> Iter
         if _is_damage(error):
             raise _damaged(error, path) from error
         raise
+    except RuntimeError as error:
+        # What DuckDB makes of a KeyboardInterrupt that a signal raises amid a query.
+        if str(error) == "Query interrupted":
+            raise KeyboardInterrupt from error
+        raise
     finally:
         connection.close()
 

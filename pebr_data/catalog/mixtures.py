@@ -102,7 +102,7 @@ def save_mixture(connection: duckdb.DuckDBPyConnection, mixture: Mixture, drops:
             "INSERT INTO mixtures VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET created = excluded.created",
             [
                 mixture.mixture_id, mixture.catalog, mixture.name, mixture.probe_id, json.dumps(config),
-                digest(config), mixture.digest, now(),
+                asked_digest(config), mixture.digest, now(),
             ],
         )  # fmt: skip
         if not known:
@@ -154,7 +154,7 @@ def read_mixture(connection: duckdb.DuckDBPyConnection, mixture_id: str) -> Mixt
 def find_mixture_id(
     connection: duckdb.DuckDBPyConnection, catalog: str, name: str, probe_id: str | None, config_digest: str
 ) -> str | None:
-    """The newest mixture chosen under exactly this, `config_digest` being `digest(config)`; None when there is none."""
+    """The newest mixture chosen under exactly this, `config_digest` being `asked_digest`; None when there is none."""
     row = first_row(
         connection,
         load_query("find_mixture"),
@@ -187,6 +187,11 @@ def decisions(connection: duckdb.DuckDBPyConnection, sample_id: str) -> list[Dec
         Decision(mixture_id, catalog, name, probe_id, json.loads(config), created.replace(tzinfo=UTC), *decided)
         for mixture_id, catalog, name, probe_id, config, created, *decided in rows
     ]
+
+
+def asked_digest(config: Mapping[str, Json]) -> str:
+    """`digest` of what a mixture was asked for: its config without `priors`, which the rollouts decide."""
+    return digest({key: value for key, value in config.items() if key != "priors"})
 
 
 def digest_choice(

@@ -5,16 +5,17 @@ from __future__ import annotations
 import duckdb
 import polars as pl
 
+from pebr_data.catalog.early_stops import stops_early
 from pebr_data.catalog.gradings import grader_version
 from pebr_data.catalog.queries import load_query
 from pebr_data.catalog.rollouts import probe_fingerprint
 from pebr_data.catalog.samples import require_catalog
-from pebr_data.difficulty.pass_rate import band, posterior
+from pebr_data.difficulty.pass_rate import band
 
 COLUMNS = (
     "sample_id", "source", "split", "skill", "num_rollouts", "num_correct", "num_wrong", "num_unparsed",
     "num_truncated", "num_ungradable", "num_error", "pass_rate", "band", "posterior_mean", "posterior_low",
-    "posterior_high",
+    "posterior_high", "informative", "prior",
 )  # fmt: skip
 _PAIR = ("num_correct", "num_rollouts")
 
@@ -26,20 +27,23 @@ def pass_rates(
     catalog: str | None,
     split: str | None,
     version: str | None,
+    num_generations: int,
 ) -> pl.DataFrame:
     """One row per sample; see `Catalog.pass_rates` for the columns."""
+    # SciPy takes a moment to import, and selecting by bands alone needs none of it.
+    from pebr_data.difficulty.known import learn
+
     outcomes = outcome_counts(connection, "pass_rates", probe_id, group_size, catalog, split, version)
-    counts = with_bands(outcomes, group_size)
-    pairs = counts.select(_PAIR).unique()
-    spreads = [
-        (correct, total, *(posterior(correct, total) if total else (None, None, None)))
-        for correct, total in pairs.iter_rows()
+    judged_counts = with_bands(outcomes, group_size, stopped_early=stops_early(connection, probe_id, group_size))
+    counts = judged_counts.with_row_index()
+    # A split at a time: what is measured on one must not move what is believed of another.
+    judged = [learn(part).join(part, num_generations) for part in counts.partition_by("split")] or [
+        learn(counts).join(counts, num_generations)
     ]
-    names = ("posterior_mean", "posterior_low", "posterior_high")
-    schema = {**dict.fromkeys(_PAIR, pl.Int64), **dict.fromkeys(names, pl.Float64)}
     complete = pl.col("num_rollouts") == group_size
     return (
-        counts.join(pl.DataFrame(spreads, schema, orient="row"), on=_PAIR, how="left", maintain_order="left")
+        pl.concat(judged)
+        .sort("index")
         .with_columns(pass_rate=pl.when(complete).then(pl.col("num_correct") / pl.col("num_rollouts")))
         .select(COLUMNS)
     )
@@ -49,7 +53,8 @@ def bands(
     connection: duckdb.DuckDBPyConnection, probe_id: str, group_size: int, catalog: str | None, split: str | None
 ) -> pl.DataFrame:
     """One row per sample; see `Catalog.bands` for the columns."""
-    return with_bands(outcome_counts(connection, "bands", probe_id, group_size, catalog, split), group_size)
+    counts = outcome_counts(connection, "bands", probe_id, group_size, catalog, split)
+    return with_bands(counts, group_size, stopped_early=stops_early(connection, probe_id, group_size))
 
 
 def outcome_counts(
@@ -82,10 +87,29 @@ def outcome_counts(
     return counts
 
 
-def with_bands(counts: pl.DataFrame, group_size: int) -> pl.DataFrame:
-    """The counts (`num_correct`, `num_rollouts`) with the `band` they make beside them, in the same order."""
-    # Few distinct counts, many samples: each distinct pair is judged once.
-    pairs = counts.select(_PAIR).unique()
-    judged = [(correct, total, str(band(correct, total, group_size))) for correct, total in pairs.iter_rows()]
-    schema = {**dict.fromkeys(_PAIR, pl.Int64), "band": pl.String}
-    return counts.join(pl.DataFrame(judged, schema, orient="row"), on=_PAIR, how="left", maintain_order="left")
+def with_bands(counts: pl.DataFrame, group_size: int, *, stopped_early: bool) -> pl.DataFrame:
+    """The counts with the `band` they make beside them, in the same order.
+
+    Args:
+        counts: `num_correct`, `num_rollouts`, `num_ungradable`, `num_error` and whatever else.
+        group_size: Rollouts in a complete group.
+        stopped_early: As `stops_early` says of the probe.
+    """
+    # Few distinct counts, many samples: each distinct combination is judged once.
+    keys = (*_PAIR, "is_clear")
+    counts = counts.with_columns(is_clear=is_clear())
+    judged = [
+        (correct, total, clear, str(band(correct, total, group_size, stopped_early=stopped_early and clear)))
+        for correct, total, clear in counts.select(keys).unique().iter_rows()
+    ]
+    schema = {**dict.fromkeys(_PAIR, pl.Int64), "is_clear": pl.Boolean, "band": pl.String}
+    judgements = pl.DataFrame(judged, schema, orient="row")
+    return counts.join(judgements, on=keys, how="left", maintain_order="left").drop("is_clear")
+
+
+def is_clear() -> pl.Expr:
+    """Whether nothing that was seen of a sample keeps its group from ever being complete.
+
+    One rollout that says nothing (`ungradable`, `error`) leaves a full group incomplete, so stopping early bands none.
+    """
+    return (pl.col("num_ungradable") == 0) & (pl.col("num_error") == 0)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import duckdb
+import polars as pl
 import pyarrow as pa
 
 from pebr_data.catalog.connection import first_row, transaction
@@ -70,6 +71,26 @@ class Probe(KnownProbe):
 
     num_samples: int
     num_rollouts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a probe's rollouts came to.
+
+    Attributes:
+        outcomes: Rollouts per outcome.
+        num_tokens: Their completion tokens.
+        num_prompt_tokens: Their prompt tokens, image tokens included; a prompt counts once for each rollout.
+    """
+
+    outcomes: Mapping[Outcome, int]
+    num_tokens: int
+    num_prompt_tokens: int
+
+    @property
+    def num_rollouts(self) -> int:
+        """All of them."""
+        return sum(self.outcomes.values())
 
 
 def register_probe(connection: duckdb.DuckDBPyConnection, fingerprint: Fingerprint) -> str:
@@ -141,6 +162,17 @@ def read_rollouts(
     return [_rollout(probe_id, row) for row in rows]
 
 
+def completion_lengths(
+    connection: duckdb.DuckDBPyConnection, probe_id: str, sample_ids: Sequence[str], group_size: int
+) -> pl.DataFrame:
+    """See `Catalog.completion_lengths`."""
+    lengths: pl.DataFrame = connection.sql(
+        load_query("lengths"),
+        params={"probe_id": probe_id, "sample_ids": list(sample_ids), "group_size": group_size},
+    ).pl()
+    return lengths
+
+
 def probe_fingerprint(connection: duckdb.DuckDBPyConnection, probe_id: str) -> Fingerprint:
     """The policy behind a probe.
 
@@ -171,8 +203,10 @@ def list_probes(connection: duckdb.DuckDBPyConnection, catalog: str | None) -> l
     ]
 
 
-def known_probes(connection: duckdb.DuckDBPyConnection, catalog: str | None) -> list[KnownProbe]:
-    """What `list_probes` gives, in the same order, without counting."""
+def known_probes(
+    connection: duckdb.DuckDBPyConnection, catalog: str | None, split: str | None = None
+) -> list[KnownProbe]:
+    """What `list_probes` gives, in the same order, without counting; with `split` those with rollouts of that split."""
     if catalog is not None:
         require_catalog(connection, catalog)
     rows = connection.execute(load_query("known_probes")).fetchall()
@@ -180,8 +214,18 @@ def known_probes(connection: duckdb.DuckDBPyConnection, catalog: str | None) -> 
         KnownProbe(probe_id, _fingerprint(fingerprint), created.replace(tzinfo=UTC), version)
         for probe_id, fingerprint, created, version in rows
         if catalog is None
-        or first_row(connection, load_query("has_rollouts"), {"probe_id": probe_id, "catalog": catalog})
+        or first_row(connection, load_query("has_rollouts"), {"probe_id": probe_id, "catalog": catalog, "split": split})
     ]
+
+
+def usage(connection: duckdb.DuckDBPyConnection, probe_id: str, catalog: str) -> Usage:
+    """What a probe has made of that catalog's samples; see `Catalog.usage`."""
+    rows = connection.execute(load_query("probe_usage"), {"probe_id": probe_id, "catalog": catalog}).fetchall()
+    return Usage(
+        outcomes={Outcome(outcome): count for outcome, count, _, _ in rows},
+        num_tokens=sum(int(tokens) for _, _, tokens, _ in rows),
+        num_prompt_tokens=sum(int(tokens) for _, _, _, tokens in rows),
+    )
 
 
 def _failed(rollout: Rollout) -> bool:

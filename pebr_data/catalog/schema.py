@@ -36,6 +36,11 @@ def m005_constraints(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(load_query("m005_constraints"))
 
 
+def m006_early_stops(connection: duckdb.DuckDBPyConnection) -> None:
+    """Which probes stop where a band is certain."""
+    connection.execute(load_query("m006_early_stops"))
+
+
 # Append only: a released migration is never edited, because catalogs exist that ran it.
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m001_tables,
@@ -43,6 +48,7 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m003_images,
     m004_duplicates,
     m005_constraints,
+    m006_early_stops,
 )
 
 

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from pebr_data.catalog import duplicates, frames, gradings, mixtures, rollouts, samples
+from pebr_data.catalog import duplicates, early_stops, frames, gradings, mixtures, rollouts, samples
 from pebr_data.catalog import golds as corrected
 from pebr_data.catalog.connection import connect, transaction
 from pebr_data.catalog.golds import GoldFix
 from pebr_data.catalog.ingest import IngestCounts, ingest
 from pebr_data.catalog.mixtures import Decision, MixtureSummary
 from pebr_data.catalog.pass_rates import bands, pass_rates
-from pebr_data.catalog.rollouts import KnownProbe, Probe
+from pebr_data.catalog.rollouts import KnownProbe, Probe, Usage
 from pebr_data.catalog.stats import Stats, stats
 from pebr_data.types import (
     Candidate,
@@ -137,9 +137,13 @@ class Catalog:
         """The probes with rollouts of that catalog's samples, oldest first; None gives every registered probe."""
         return rollouts.list_probes(self._connection, catalog)
 
-    def known_probes(self, catalog: str | None = None) -> list[KnownProbe]:
-        """What `probes` gives, without counting."""
-        return rollouts.known_probes(self._connection, catalog)
+    def known_probes(self, catalog: str | None = None, split: str | None = None) -> list[KnownProbe]:
+        """What `probes` gives, without counting; with `split` those with rollouts of that split of the catalog."""
+        return rollouts.known_probes(self._connection, catalog, split)
+
+    def usage(self, probe_id: str, catalog: str) -> Usage:
+        """What a probe has made of a catalog's samples: outcomes by the grading in force, and tokens."""
+        return rollouts.usage(self._connection, probe_id, catalog)
 
     def fingerprint(self, probe_id: str) -> Fingerprint:
         """The policy behind a probe.
@@ -230,6 +234,14 @@ class Catalog:
         with transaction(self._connection):
             return corrected.save_golds(self._connection, fixes)
 
+    def note_early_stop(self, probe_id: str, group_size: int) -> None:
+        """Records that a probe was told to stop where the band of a group of `group_size` is certain."""
+        early_stops.note_early_stop(self._connection, probe_id, group_size)
+
+    def stops_early(self, probe_id: str, group_size: int) -> bool:
+        """Whether an incomplete group of `group_size` of that probe has a band once both outcomes are in it."""
+        return early_stops.stops_early(self._connection, probe_id, group_size)
+
     def rollout_keys(self, probe_id: str) -> set[tuple[str, int]]:
         """(sample_id, index) of every kept rollout; those that ended in an engine's error are owed again."""
         return rollouts.rollout_keys(self._connection, probe_id)
@@ -242,6 +254,14 @@ class Catalog:
         """
         return rollouts.read_rollouts(self._connection, probe_id, sample_ids)
 
+    def completion_lengths(self, probe_id: str, sample_ids: Sequence[str], num_rollouts: int = 8) -> pl.DataFrame:
+        """How long a probe's completions of these samples are, of the rollouts that `pass_rates` counts.
+
+        Columns: sample_id, is_correct, num_rollouts, sum_tokens, sum_squares; a row each sample and, where it has both,
+        one for its correct rollouts and one for the others.
+        """
+        return rollouts.completion_lengths(self._connection, probe_id, sample_ids, num_rollouts)
+
     def pass_rates(
         self,
         probe_id: str,
@@ -250,6 +270,7 @@ class Catalog:
         split: str | None = None,
         *,
         version: str | None = None,
+        num_generations: int | None = None,
     ) -> pl.DataFrame:
         """What a probe says of each sample, one row per sample, by source and position.
 
@@ -260,20 +281,26 @@ class Catalog:
 
         Columns: sample_id, source, split, skill; num_rollouts, those that say something about the policy, which is the
         sum of num_correct, num_wrong, num_unparsed and num_truncated; num_ungradable and num_error beside them;
-        pass_rate in [0, 1], null unless the group is complete; band (`unprobed` unless it is); posterior_mean,
-        posterior_low and posterior_high (95 %, uniform prior), null without rollouts.
+        pass_rate in [0, 1], null unless the group is complete; band (`unprobed` unless it is, or the probe stops early
+        and both outcomes were seen); and, null without rollouts, posterior_mean, posterior_low and posterior_high
+        (95 %); informative, the probability that a group of the training's `num_generations` (`num_rollouts` by
+        default) has both outcomes; prior, where the prior under which these hold comes from. It is fitted to the
+        split's samples of the same source and answer type where they are enough, else to all of the split's, else
+        uniform (`difficulty.known`).
 
         Raises:
             DataError: There is no such probe or catalog.
         """
-        return pass_rates(self._connection, probe_id, num_rollouts, catalog, split, version)
+        generations = num_rollouts if num_generations is None else num_generations
+        return pass_rates(self._connection, probe_id, num_rollouts, catalog, split, version, generations)
 
     def bands(
         self, probe_id: str, num_rollouts: int = 8, catalog: str | None = None, split: str | None = None
     ) -> pl.DataFrame:
         """The part of `pass_rates` that selection goes by, sooner, by sample_id.
 
-        Columns: sample_id, split, num_correct, num_rollouts, num_ungradable, num_error, band.
+        Columns: sample_id, source, split, skill, answer_type, num_options, num_correct, num_rollouts, num_ungradable,
+        num_error, band.
 
         Raises:
             DataError: There is no such probe or catalog.
@@ -296,7 +323,7 @@ class Catalog:
         return mixtures.read_mixture(self._connection, mixture_id)
 
     def find_mixture(self, catalog: str, name: str, probe_id: str | None, config_digest: str) -> Mixture | None:
-        """The newest mixture chosen under exactly this (`config_digest` = `digest(config)`); None when none was."""
+        """The newest mixture chosen under exactly this (`config_digest` of `mixtures.asked_digest`); None: none was."""
         found = mixtures.find_mixture_id(self._connection, catalog, name, probe_id, config_digest)
         return None if found is None else mixtures.read_mixture(self._connection, found)
 

@@ -16,11 +16,14 @@ from pebr_data.cli.dedupe import dedupe
 from pebr_data.cli.doctor import doctor
 from pebr_data.cli.errors import run_app
 from pebr_data.cli.export import export
+from pebr_data.cli.forecast import forecast
 from pebr_data.cli.probe import probe
+from pebr_data.cli.probe_status import probe_status
 from pebr_data.cli.query import query
 from pebr_data.cli.regrade import regrade
 from pebr_data.cli.select import select
 from pebr_data.cli.show import show
+from pebr_data.cli.simulate import simulate
 from pebr_data.cli.stats import stats
 from pebr_data.cli.why import why
 
@@ -28,12 +31,15 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "build": build,
     "audit-grader": audit_grader,
     "probe": probe,
+    "probe-status": probe_status,
     "regrade": regrade,
     "stats": stats,
     "dedupe": dedupe,
     "decontaminate": decontaminate,
     "select": select,
+    "forecast": forecast,
     "export": export,
+    "simulate": simulate,
     "show": show,
     "why": why,
     "query": query,

@@ -10,6 +10,7 @@ import typer
 from pebr_data.cli.options import DEFAULT_STORE, DEFAULT_WAIT, AsJson, CatalogPath, DryRun, Store, Wait
 from pebr_data.cli.output import name_next, print_json, print_table, store_arguments, talk
 from pebr_data.cli.progress import duration, progress, rate_text
+from pebr_data.types import StopRule
 
 if TYPE_CHECKING:
     from pebr_data.probe.plan import ProbePlan
@@ -27,6 +28,29 @@ def probe(
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, metavar="N", help="Probe only the first N samples of the split.")
     ] = None,
+    rollouts: Annotated[
+        int | None,
+        typer.Option(
+            "--rollouts", min=1, metavar="G", help="Rollouts of each sample; the number in the YAML by default."
+        ),
+    ] = None,
+    stop: Annotated[
+        StopRule | None,
+        typer.Option(
+            "--stop",
+            help="`exact`: no more rollouts of a sample once the band of all G is certain; `none`: all of them. "
+            "The rule in the YAML by default.",
+        ),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard", metavar="I/N", help="Probe only part I of N, disjoint from the others, which may run beside it."
+        ),
+    ] = None,
+    new: Annotated[
+        bool, typer.Option("--new", help="Begin another probe of a model that was probed under other settings.")
+    ] = False,
     engine_options: Annotated[
         list[str] | None,
         typer.Option(
@@ -46,20 +70,27 @@ def probe(
     """
     from pebr_data.config import load_catalog_config
     from pebr_data.engine_options import open_options, parse_options
+    from pebr_data.probe.changed import require_unchanged
     from pebr_data.probe.run import plan_probe
     from pebr_data.probe.run import probe as run_probe
+    from pebr_data.probe.shard import WHOLE, parse_shard
     from pebr_data.select.default_probe import remember_probe
 
     config = load_catalog_config(catalog)
+    part = WHOLE if shard is None else parse_shard(shard)
     here = store_arguments(store, DEFAULT_STORE)
-    again = ["pebr-data", "probe", str(catalog), "--model", model, *_narrowed(split, limit)]
-    again += [part for text in engine_options or () for part in ("--engine-option", text)] + here
+    given_options = {"--split": split, "--limit": limit, "--rollouts": rollouts, "--stop": stop, "--shard": shard}
+    given = [word for name, value in given_options.items() if value is not None for word in (name, str(value))]
+    given += [word for text in engine_options or () for word in ("--engine-option", text)]
+    again = ["pebr-data", "probe", str(catalog), "--model", model, *given, *(["--new"] if new else []), *here]
     options = parse_options(engine_options or ())
     # Wrong ones are told at once, whether or not anything is owed.
     open_options(config.probe.engine, {**config.probe.engine_options, **options})
+    if not new:
+        require_unchanged(config, store, model, split)
     if dry_run:
-        plan = plan_probe(config, store, model, split=split, limit=limit)
-        _print_plan(plan, as_json)
+        plan = plan_probe(config, store, model, split=split, limit=limit, num_rollouts=rollouts, rule=stop, shard=part)
+        _print_plan(plan, as_json, at_most=(stop or config.probe.stop) is StopRule.EXACT)
         name_next(*(again if plan.num_owed else ["pebr-data", "select", str(catalog), *here]))
         return
     with progress("probe", "rollouts") as update:
@@ -69,6 +100,9 @@ def probe(
             model,
             split=split,
             limit=limit,
+            num_rollouts=rollouts,
+            rule=stop,
+            shard=part,
             engine_options=options,
             progress=update,
             resume=shlex.join(again),
@@ -84,11 +118,7 @@ def probe(
         name_next("pebr-data", "select", catalog, *here)
 
 
-def _narrowed(split: str | None, limit: int | None) -> list[str]:
-    return [*(["--split", split] if split is not None else []), *(["--limit", str(limit)] if limit is not None else [])]
-
-
-def _print_plan(plan: ProbePlan, as_json: bool) -> None:
+def _print_plan(plan: ProbePlan, as_json: bool, *, at_most: bool) -> None:
     if as_json:
         print_json(
             {
@@ -97,6 +127,7 @@ def _print_plan(plan: ProbePlan, as_json: bool) -> None:
                 "num_samples": plan.num_samples,
                 "num_rollouts": plan.num_rollouts,
                 "num_kept": plan.num_kept,
+                "num_spared": plan.num_spared,
                 "num_owed": plan.num_owed,
                 "max_tokens": plan.max_tokens,
                 "expected_tokens": plan.expected_tokens,
@@ -108,7 +139,8 @@ def _print_plan(plan: ProbePlan, as_json: bool) -> None:
         ("samples", plan.num_samples),
         ("rollouts of each", plan.num_rollouts),
         ("rollouts kept", plan.num_kept),
-        ("rollouts owed", plan.num_owed),
+        *([("rollouts not needed", plan.num_spared)] if plan.num_spared else []),
+        ("rollouts owed, at most" if at_most else "rollouts owed", plan.num_owed),
         ("tokens to generate, at most", plan.max_tokens),
     ]
     if plan.num_owed and plan.expected_tokens is not None:
@@ -135,6 +167,7 @@ def _print_result(result: ProbeResult, as_json: bool) -> None:
                 "num_kept": result.num_kept,
                 "num_recovered": result.num_recovered,
                 "num_generated": result.num_generated,
+                "num_spared": result.num_spared,
                 "num_owed": result.num_owed,
                 "outcomes": {str(outcome): count for outcome, count in result.outcomes.items()},
                 "errors": list(result.errors),
@@ -148,6 +181,7 @@ def _print_result(result: ProbeResult, as_json: bool) -> None:
         ("rollouts kept from before", result.num_kept + result.num_recovered),
         ("rollouts generated", result.num_generated),
         *((f"  {outcome}", result.outcomes[outcome]) for outcome in sorted(result.outcomes)),
+        *([("rollouts not needed", result.num_spared)] if result.num_spared else []),
     ]
     print_table((f"probe {result.probe_id}: {result.fingerprint.model}", ""), rows)
     if result.num_generated:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pebr_data.cli.forecast import print_forecasts
 from pebr_data.cli.options import DEFAULT_STORE, DEFAULT_WAIT, AsJson, CatalogPath, DryRun, Mixtures, Probe, Store, Wait
 from pebr_data.cli.output import name_next, print_json, print_table, store_arguments, talk
 
 GAPS = ("unprobed", "incomplete", "error")
 """Drop reasons that more probing would settle."""
+
+
+EMPTY = {"pebr": "no sample falls into its band", "signal": "no sample has that much signal"}
 
 
 def select(
@@ -23,34 +27,50 @@ def select(
 ) -> None:
     """Choose and freeze the samples of each mixture.
 
-    The pass rates of one probe decide. Every sample that is left out has a reason.
+    The pass rates of one probe decide. Every sample that is left out has a reason. Then says what the first pass of
+    training over each mixture will show, with 95 % intervals.
     """
+    import polars as pl
+
     from pebr_data.catalog.store import Catalog
     from pebr_data.config import load_catalog_config
+    from pebr_data.select.forecast import forecast_mixtures
     from pebr_data.select.mixture import preview
     from pebr_data.select.mixture import select as select_mixtures
+    from pebr_data.select.pool import read_rates
 
     config = load_catalog_config(catalog)
     policies = {name: one.policy for name, one in config.mixtures.items()}
     if dry_run:
-        used, choices = preview(config, store, probe_id=probe, names=mixture)
+        rates, choices = preview(config, store, probe_id=probe, names=mixture)
+        kept = {name: choice.kept for name, choice in choices.items()}
         rows = [
-            _row(name, policies[name], None, len(choice.kept), choice.reasons(), used.probe_id)
+            _row(name, policies[name], None, len(choice.kept), choice.reasons(), rates.probe.probe_id)
             for name, choice in choices.items()
         ]
     else:
         mixtures = select_mixtures(config, store, probe_id=probe, names=mixture)
+        kept = {one.name: pl.Series("sample_id", one.sample_ids, dtype=pl.String) for one in mixtures}
         rows = [
             _row(one.name, policies[one.name], one.mixture_id, len(one.sample_ids), one.drops, one.probe_id)
             for one in mixtures
         ]
+        rates = read_rates(config, store, mixtures[0].probe_id, list(kept))
+    foreseen = forecast_mixtures(config, store, rates, kept)
     if as_json:
-        print_json(rows)
+        told = {name: None if one is None else one.to_json() for name, one in foreseen.items()}
+        print_json([{**row, "forecast": told[row["mixture"]]} for row in rows])
     else:
         _print(rows)
-    _warn(rows)
+        if any(foreseen.values()):
+            print("\nforecast of the first pass")
+            print_forecasts(foreseen)
     with Catalog.open(store, read_only=True) as opened:
         outdated = opened.outdated_searches(config.name)
+        stops_early = any(
+            row["probe_id"] and opened.stops_early(row["probe_id"], config.probe.rollouts) for row in rows
+        )
+    _warn(rows, stops_early)
     for benchmark in outdated:
         again = f"decontaminate {catalog} --against the YAML of {benchmark}" if benchmark else f"dedupe {catalog}"
         talk(f"note: something was built since its marks were made; make them again: pebr-data {again}")
@@ -86,11 +106,13 @@ def _print(rows: Sequence[Mapping[str, Any]]) -> None:
     print_table(("mixture", "policy", "samples", "left out", "id"), table)
 
 
-def _warn(rows: Sequence[Mapping[str, Any]]) -> None:
+def _warn(rows: Sequence[Mapping[str, Any]], stops_early: bool) -> None:
     for row in rows:
         if not row["num_samples"]:
-            why = "no sample falls into its band" if row["policy"] == "pebr" else "so is what it matches"
+            why = EMPTY.get(row["policy"], "so is what it matches")
             talk(f"note: the mixture {row['mixture']} is empty: {why}")
     open_ends = max(sum(row["drops"].get(gap, 0) for gap in GAPS) for row in rows)
     if open_ends:
         talk(f"note: {open_ends:,} samples without a complete group were left out; probing on would settle them")
+        if stops_early:
+            talk("note: this probe settles medium samples first, so until then they are too many among the others")

@@ -156,7 +156,7 @@ def _print_rollouts(probe: KnownProbe, rollouts: Sequence[Rollout]) -> None:
     num_correct = sum(rollout.grade.outcome == "correct" for rollout in rollouts)
     print(
         f"\n{fingerprint.model} ({fingerprint.condition}, temperature {fingerprint.temperature:g}), "
-        f"probe {probe.probe_id}: {num_correct}/{len(rollouts)} correct by {probe.grader_version}"
+        f"probe {probe.probe_id}: {len(rollouts)} rollouts, {num_correct} correct by {probe.grader_version}"
     )
     for rollout in rollouts:
         grade, generation = rollout.grade, rollout.generation

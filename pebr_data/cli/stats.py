@@ -69,6 +69,7 @@ def _as_json(counted: Stats, mixtures: list[MixtureSummary]) -> dict[str, Any]:
         "rejects": counted.rejects.to_dicts(),
         "bands": counted.bands.to_dicts(),
         "outcomes": counted.outcomes.to_dicts(),
+        "strata": counted.strata.to_dicts(),
         "mixtures": [
             {
                 "mixture_id": one.mixture_id,
@@ -116,6 +117,22 @@ def _print_bands(probe: Probe, counted: Stats) -> None:
     if len(rows) > 1:
         rows.append(("all", "", "", *(int(mine[name].sum()) for name in seen)))
     print_table((*keys, *seen), rows)
+    _print_strata(mine, counted)
+
+
+def _print_strata(mine: pl.DataFrame, counted: Stats) -> None:
+    """What is believed of the samples of each source and answer type in the splits of `mine`, and why."""
+    known = counted.strata.join(
+        mine.select("catalog", "probe_id", "split").unique(), on=["catalog", "probe_id", "split"]
+    )
+    # A chance that no stratum has a spike at says nothing.
+    figures = ["pass_rate", "never", *(["guessed"] if known["guessed"].sum() else []), "always", "informative"]
+    print("\npass rates behind the counts")
+    shown = known.sort("catalog", "split", "source", "answer_type", "num_samples", nulls_last=True).select(
+        "catalog", "split", "source", "answer_type", "num_samples", *figures, "prior"
+    )
+    names = {"answer_type": "answer type", "num_samples": "samples", "pass_rate": "mean"}
+    print_table([names.get(name, name) for name in shown.columns], shown.rows())
 
 
 def _print_others(counted: Stats, group_size: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +15,12 @@ from pebr_data.cli.output import name_next, print_json, store_arguments
 if TYPE_CHECKING:
     from pebr_data.catalog.mixtures import Decision
     from pebr_data.catalog.rollouts import KnownProbe
-    from pebr_data.types import Rollout
+    from pebr_data.catalog.store import Catalog
+    from pebr_data.types import Rollout, Sample
+
+
+POSTERIOR = ("posterior_mean", "posterior_low", "posterior_high", "informative", "prior")
+"""What `Catalog.pass_rates` knows of a pass rate."""
 
 
 def why(
@@ -38,10 +43,14 @@ def why(
     with Catalog.open(store, read_only=True) as catalog:
         sample = catalog.samples(sample_ids=[sample_id])[0]
         position, catalogs = catalog.origin(sample_id)
-        probed = [(probe, catalog.rollouts(probe.probe_id, [sample_id])) for probe in catalog.known_probes()]
+        probed = [
+            (probe, its, _rates(catalog, probe.probe_id, sample, catalogs, rollouts))
+            for probe in catalog.known_probes()
+            if (its := catalog.rollouts(probe.probe_id, [sample_id]))
+        ]
         decisions = catalog.decisions(sample_id)
     exports = exports_of(store)
-    probes = [_judge(probe, its, rollouts) for probe, its in probed if its]
+    probes = [_judge(probe, its, rates, rollouts) for probe, its, rates in probed]
     mixtures = [_decision(one, exports.get(one.mixture_id, ())) for one in decisions]
     if as_json:
         origin = {"source": sample.source, "position": position, "split": sample.split, "catalogs": catalogs}
@@ -55,14 +64,19 @@ def why(
     name_next("pebr-data", "show", sample_id, *store_arguments(store, DEFAULT_STORE))
 
 
-def _judge(probe: KnownProbe, rollouts: Sequence[Rollout], group_size: int) -> dict[str, Any]:
-    from pebr_data.difficulty.pass_rate import band, posterior
-    from pebr_data.types import Outcome
+def _rates(
+    catalog: Catalog, probe_id: str, sample: Sample, catalogs: Sequence[str], group_size: int
+) -> Mapping[str, Any]:
+    """The sample's row of `Catalog.pass_rates`, among those of the first catalog that holds it."""
+    import polars as pl
 
+    rates = catalog.pass_rates(probe_id, group_size, catalogs[0] if catalogs else None, sample.split)
+    return rates.row(by_predicate=pl.col("sample_id") == sample.sample_id, named=True)
+
+
+def _judge(probe: KnownProbe, rollouts: Sequence[Rollout], rates: Mapping[str, Any], group_size: int) -> dict[str, Any]:
     counted = [one for one in rollouts if one.key.index < group_size]
     outcomes = Counter(one.grade.outcome for one in counted)
-    total = len(counted) - outcomes[Outcome.UNGRADABLE] - outcomes[Outcome.ERROR]
-    mean, low, high = posterior(outcomes[Outcome.CORRECT], total) if total else (None, None, None)
     return {
         "probe_id": probe.probe_id,
         "model": probe.fingerprint.model,
@@ -70,10 +84,7 @@ def _judge(probe: KnownProbe, rollouts: Sequence[Rollout], group_size: int) -> d
         "temperature": probe.fingerprint.temperature,
         "outcomes": {str(outcome): count for outcome, count in sorted(outcomes.items())},
         "graders": sorted({one.grade.grader_version for one in counted}),
-        "band": str(band(outcomes[Outcome.CORRECT], total, group_size)),
-        "posterior_mean": mean,
-        "posterior_low": low,
-        "posterior_high": high,
+        **{key: rates[key] for key in ("band", *POSTERIOR)},
     }
 
 
@@ -103,7 +114,8 @@ def _print_probes(probes: Sequence[dict[str, Any]], group_size: int) -> None:
         if one["posterior_mean"] is not None:
             sure = (
                 f"; pass rate {one['posterior_mean']:.2f}, with 95 % between {one['posterior_low']:.2f} "
-                f"and {one['posterior_high']:.2f}"
+                f"and {one['posterior_high']:.2f}; such a group teaches with probability {one['informative']:.2f} "
+                f"(prior {one['prior']})"
             )
         print(f"    band of a group of {group_size}: {one['band']}{sure}")
 
@@ -114,7 +126,9 @@ def _print_mixtures(mixtures: Sequence[dict[str, Any]]) -> None:
     for one in mixtures:
         decision = one["decision"]
         told = f"kept, number {one['position'] + 1:,}" if decision == "kept" else f"left out: {decision}"
-        settings = ", ".join(f"{key} {value}" for key, value in one["config"].items() if value is not None)
+        settings = ", ".join(
+            f"{key} {value}" for key, value in one["config"].items() if value is not None and key != "priors"
+        )
         print(f"  mixture {one['catalog']}/{one['mixture']} ({one['mixture_id']}, selected {one['selected']}): {told}")
         print(f"    by {settings}; probe {one['probe_id'] or 'none'}")
         for directory in one["exports"]:

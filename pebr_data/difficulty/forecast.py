@@ -22,7 +22,7 @@ import numpy.typing as npt
 from pebr_data.difficulty.counts import BoolArray, FloatArray, IntArray
 from pebr_data.difficulty.fit import fit_priors, resample_priors
 from pebr_data.difficulty.posterior import Posterior
-from pebr_data.difficulty.signal import ScaleRewards
+from pebr_data.types import ScaleRewards
 
 NUM_DRAWS = 3_000
 

@@ -7,16 +7,18 @@ from pebr_data.types import Band
 UNIFORM_PRIOR = (1.0, 1.0)
 
 
-def band(num_correct: int, num_rollouts: int, group_size: int) -> Band:
+def band(num_correct: int, num_rollouts: int, group_size: int, *, stopped_early: bool = False) -> Band:
     """The paper's band of a sample (PeBR-R1, arXiv 2509.13031): 8/8 easy, 1..7 medium, 0/8 hard.
 
     Args:
         num_correct: Correct rollouts, 0 .. num_rollouts.
         num_rollouts: Rollouts that say something about the policy (neither `error` nor `ungradable`).
         group_size: Rollouts in a complete group (8 in the paper).
+        stopped_early: The probe stops where the band is certain, so that an incomplete group with both outcomes is
+            `medium`: what is left of it cannot change that.
 
     Returns:
-        `unprobed` unless the group is complete: the released scripts band incomplete groups too, we do not.
+        `unprobed` for any other incomplete group: the released scripts band incomplete groups too, we do not.
 
     Raises:
         ValueError: The counts cannot be.
@@ -25,7 +27,7 @@ def band(num_correct: int, num_rollouts: int, group_size: int) -> Band:
     if group_size < 1 or num_rollouts > group_size:
         raise ValueError(f"{num_rollouts} rollouts do not fit a group of {group_size}")
     if num_rollouts < group_size:
-        return Band.UNPROBED
+        return Band.MEDIUM if stopped_early and 0 < num_correct < num_rollouts else Band.UNPROBED
     if num_correct == group_size:
         return Band.EASY
     return Band.HARD if num_correct == 0 else Band.MEDIUM
@@ -41,7 +43,8 @@ def posterior(
 
     Args:
         num_correct: k, 0 .. num_rollouts.
-        num_rollouts: n, 0 or more; a fixed number, not one that early stopping chose.
+        num_rollouts: n, 0 or more. A rule that looked at outcomes alone may have chosen it: the likelihood, and so the
+            posterior, is the same; k/n would be biased.
         prior: (a, b), both positive.
         level: The interval's probability, in (0, 1).
 

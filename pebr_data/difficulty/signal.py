@@ -14,8 +14,6 @@ Both prefer coin-flippers: somebody who guesses among four options has p = 1/4. 
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
 
@@ -23,9 +21,7 @@ from pebr_data.difficulty.counts import FloatArray
 from pebr_data.difficulty.pass_rate import UNIFORM_PRIOR
 from pebr_data.difficulty.posterior import Posterior
 from pebr_data.difficulty.prior import Prior
-
-ScaleRewards = Literal["group", "batch", "none"]
-"""TRL's `scale_rewards`."""
+from pebr_data.types import ScaleRewards
 
 
 def informative_probability(pass_rate: npt.ArrayLike, group_size: int) -> FloatArray:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.special import fdtri
 
 from pebr_data.difficulty.counts import FloatArray
-from pebr_data.difficulty.signal import ScaleRewards
+from pebr_data.types import ScaleRewards
 
 
 @dataclass(frozen=True, slots=True, eq=False)

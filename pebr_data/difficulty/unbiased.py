@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pebr_data.difficulty.counts import Counts, FloatArray
-from pebr_data.difficulty.signal import ScaleRewards
+from pebr_data.types import ScaleRewards
 
 
 @dataclass(frozen=True, slots=True, eq=False)

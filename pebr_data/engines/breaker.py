@@ -34,7 +34,7 @@ class Breaker:
         next_try: When it may be asked again.
         num_pauses: Pauses of our own choice since it last answered.
         is_down: Whether one is to try before the others.
-        is_tried: Whether that one is under way.
+        tried_at: What `admit` gave that one while it is under way.
     """
 
     where: str
@@ -45,7 +45,7 @@ class Breaker:
     next_try: float = 0.0
     num_pauses: int = 0
     is_down: bool = False
-    is_tried: bool = False
+    tried_at: float | None = None
 
     async def admit(self) -> float:
         """Waits until the server may be asked; gives the time of that, which `refused` wants.
@@ -64,8 +64,8 @@ class Breaker:
                     help="see to the server, then run the command again; what was kept stays, the rest is owed",
                 )
             now = time.monotonic()
-            if self.refused_since is None or (now >= self.next_try and not (self.is_down and self.is_tried)):
-                self.is_tried = self.is_down
+            if self.refused_since is None or (now >= self.next_try and self.tried_at is None):
+                self.tried_at = now if self.is_down else None
                 return now
             await asyncio.sleep(min(0.1, max(0.01, self.next_try - now)))
 
@@ -79,9 +79,10 @@ class Breaker:
             retry_after: How long it wants to be left alone, in seconds.
         """
         now = time.monotonic()
-        is_news = self.refused_since is None or admitted_at >= self.next_try
+        # What was under way when the pause began says nothing new, though it may lengthen it; the one that tries does.
+        is_news = self.refused_since is None or admitted_at >= self.next_try or admitted_at == self.tried_at
         if is_news:
-            self.is_down, self.is_tried = not overloaded, False
+            self.is_down, self.tried_at = not overloaded, None
         if self.refused_since is None:
             self.refused_since = now
         if retry_after is None and is_news:
@@ -95,8 +96,8 @@ class Breaker:
 
     def answered(self) -> None:
         """Note that the server answers."""
-        self.refused_since, self.num_pauses, self.is_down, self.is_tried = None, 0, False, False
+        self.refused_since, self.num_pauses, self.is_down, self.tried_at = None, 0, False, None
 
     def undecided(self) -> None:
         """Note that a request ended without telling whether the server is up."""
-        self.is_tried = False
+        self.tried_at = None

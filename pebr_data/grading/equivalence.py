@@ -36,6 +36,7 @@ _CALCULATION = re.compile(r"[0-9)] ?[-+×*·÷] ?[0-9(]")
 _ALGEBRAIC = re.compile(r"[\\^√π!=]|[a-zA-Z]{3,}\(")
 """Signs that a number may be hidden in a formula; digits and words without them are no number, or several."""
 
+_LEAD = re.compile(r"(?P<name>[a-zA-Z]) ?=(?!=)")
 _AND = re.compile(r",? and ")
 _OR = re.compile(r"\bor\b", re.IGNORECASE)
 _RATIO = re.compile(r"(?<=[0-9]) to (?=[0-9])")
@@ -93,6 +94,9 @@ def compare(
         return Verdict(False, f"not an answer but a text of {len(answer)} characters")
     if not clean(answer):
         return Verdict(False, "the answer has no content")
+    names = [lead["name"] for text in (answer, gold) if (lead := _LEAD.match(clean(text)))]
+    if len(set(names)) == 2 and _rule(clean(gold), gold, answer_type, options) in _NUMBERS:
+        return Verdict(False, f"{shorten(answer)} is about another variable than {shorten(gold)}")
     first = _compare(answer, gold, answer_type, options, rules)
     if first.equal:
         return first

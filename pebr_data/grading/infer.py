@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pebr_data.grading.choices import resolve_choice
+from pebr_data.grading.formulas.expressions import constant_value
 from pebr_data.grading.normalize import clean, strip_lead
 from pebr_data.grading.numbers import parse_number
 
@@ -51,9 +52,11 @@ _FORMULA = re.compile(
     r"[\\^√π=+*<>≤≥±×·]|[0-9]\s?[a-zA-Z](?![a-zA-Z])|(?<![a-zA-Z])[a-zA-Z]\s?/\s?[a-zA-Z0-9]|[a-zA-Z0-9)]\s?-\s?[a-zA-Z0-9(]"
 )
 _PROSE = re.compile(
-    r"(?<![\\a-zA-Z])(?!sin|cos|tan|cot|sec|csc|log|ln|exp|sqrt|frac|text|arcsin|arccos|arctan)[a-zA-Z]{4,}"
+    r"(?<![\\a-zA-Z])(?!sin|cos|tan|cot|sec|csc|log|ln|exp|sqrt|frac|text|square|cubic|unit|degree|arcsin|arccos|arctan)[a-zA-Z]{4,}"
 )
 _ITEM = re.compile(r"[^,;]+")
+_ALTERNATIVES = re.compile(r",? (?:or|and) ")
+_FACTORIAL = re.compile(r"[0-9a-z)]!")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +98,13 @@ def infer_answer_type(answer: str, options: Sequence[str] = (), question: str = 
 
 
 def _infer_math(raw: str, text: str) -> Inferred:
-    if _SET.fullmatch(raw.strip("$ ")) or _SET.fullmatch(text):
+    if _SET.fullmatch(raw.strip("$ ")) or _SET.fullmatch(text) or text == "∅":
         return Inferred("set", "the gold stands in braces")
+    if "\\begin{" in raw:
+        return Inferred("expression", "the gold is a matrix")
+    alternatives = _ALTERNATIVES.split(text)
+    if len(alternatives) > 1 and all(_is_math(part) for part in alternatives):
+        return Inferred("set", "the gold is several numbers or formulas, any of them first")
     if _CLOCK.fullmatch(text):
         return Inferred("text", "the gold is a time of day")
     if _RATIO.fullmatch(text):
@@ -109,12 +117,27 @@ def _infer_math(raw: str, text: str) -> Inferred:
     if _RELATION.search(raw):
         return Inferred("interval", "the gold is an inequality")
     if _BRACKETED.fullmatch(text):
+        if _may_be_interval(text):
+            return Inferred("expression", "the gold is a pair in brackets, a point or an interval")
         return Inferred("tuple", "the gold is a list in brackets")
     items = [item.strip() for item in _ITEM.findall(text)]
-    if len(items) > 1 and all(parse_number(item) is not None or _FORMULA.search(item) for item in items):
+    if len(items) > 1 and all(_is_math(item) for item in items):
         return Inferred("list", "the gold is several numbers or formulas with commas between them")
     if _EQUATION.fullmatch(text):
         return Inferred("equation", "the gold has an equals sign and a variable")
-    if _FORMULA.search(text):
+    if _FORMULA.search(text) or _FACTORIAL.search(text):
         return Inferred("expression", "the gold has the signs of a formula")
     return Inferred("text", "the gold is words")
+
+
+def _is_math(text: str) -> bool:
+    return parse_number(text) is not None or (bool(_FORMULA.search(text)) and not _PROSE.search(text))
+
+
+def _may_be_interval(text: str) -> bool:
+    """Whether a pair in brackets has its smaller number first, so that `(0, 1)` may be a point or an interval."""
+    ends = [constant_value(part) for part in text[1:-1].split(",")]
+    if len(ends) != 2:
+        return False
+    first, second = ends
+    return first is None or second is None or first < second

@@ -12,6 +12,9 @@ from pathlib import Path
 from pebr_data.catalog.store import Catalog
 from pebr_data.errors import BusyError
 from pebr_data.grading.versions import Grading
+from pebr_data.probe.progress import RunProgress, write_progress
+from pebr_data.probe.rounds import Rounds
+from pebr_data.probe.shard import Shard
 from pebr_data.probe.spool import SpoolWriter
 from pebr_data.types import Fingerprint, Generation, Outcome, Rollout, RolloutKey, Sample
 
@@ -37,10 +40,13 @@ class Keeper:
 
     Attributes:
         store: The store with the catalog.
+        shard: The part of the probe that is run.
         fingerprint: The policy; the catalog gets to know it with its first rollouts.
         grading: Who judges, where the policy's template puts the answer, and by which golds.
         num_done: Wanted rollouts kept before.
-        num_wanted: All wanted rollouts.
+        num_owed: Wanted rollouts that were not.
+        rounds: Told of every outcome.
+        stops_at: The group size whose bands the probe stops by; None where it makes every rollout.
         progress: Called as rollouts are acknowledged.
         num_generated: Rollouts kept here, failed ones included.
         num_failed: Those that the engine failed on; they are owed again.
@@ -50,13 +56,17 @@ class Keeper:
         unsynced: How many are not acknowledged yet.
         unmerged: Those not in the catalog yet.
         merged_at: When the catalog was last written.
+        started: When generating began, in seconds since 1970.
     """
 
     store: Path
+    shard: Shard
     fingerprint: Fingerprint
     grading: Grading
     num_done: int
-    num_wanted: int
+    num_owed: int
+    rounds: Rounds
+    stops_at: int | None
     progress: Progress | None
     num_generated: int = 0
     num_failed: int = 0
@@ -66,6 +76,17 @@ class Keeper:
     unsynced: int = 0
     unmerged: list[Rollout] = field(default_factory=list)
     merged_at: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=time.time)
+
+    @property
+    def directory(self) -> Path:
+        """The probe's own directory."""
+        return self.store / "probes" / self.fingerprint.probe_id
+
+    @property
+    def num_wanted(self) -> int:
+        """All wanted rollouts, without those that early stopping has spared so far."""
+        return self.num_done + self.num_owed - self.rounds.num_spared
 
     @property
     def all_failed(self) -> bool:
@@ -87,6 +108,7 @@ class Keeper:
         [verdict] = self.grading.grade([(generation.completion, sample, generation.finish_reason)])
         rollout = Rollout(key, generation, verdict)
         spool.append(rollout)
+        self.rounds.see(key, verdict.outcome)
         self.unmerged.append(rollout)
         self.unsynced += 1
         self.num_generated += 1
@@ -112,10 +134,32 @@ class Keeper:
         if self.unsynced:
             spool.sync()
             self.unsynced = 0
+        self.tell()
+
+    def tell(self) -> None:
+        """Say how far it is, to whoever asked and to whoever reads the probe's directory."""
+        self.note()
         if self.progress is not None:
             good = self.num_generated - self.num_failed
             share = f"{self.outcomes[Outcome.CORRECT] / good:.0%} correct" if good else ""
             self.progress(self.num_done + good, self.num_wanted, share)
+
+    def note(self) -> None:
+        """Note how far it is in the probe's directory."""
+        write_progress(
+            self.directory,
+            RunProgress(
+                shard=self.shard.stem,
+                started=self.started,
+                updated=time.time(),
+                num_done=self.num_done + self.num_generated - self.num_failed,
+                num_wanted=self.num_wanted,
+                num_generated=self.num_generated,
+                num_failed=self.num_failed,
+                num_tokens=self.num_tokens,
+                outcomes={str(outcome): count for outcome, count in self.outcomes.items()},
+            ),
+        )
 
     def merge(self, wait_seconds: float = 60.0) -> None:
         """Move what is acknowledged into the catalog.
@@ -128,5 +172,7 @@ class Keeper:
         if self.unmerged:
             with Catalog.open(self.store, wait_seconds=wait_seconds) as catalog:
                 catalog.register_probe(self.fingerprint)
+                if self.stops_at is not None:
+                    catalog.note_early_stop(self.fingerprint.probe_id, self.stops_at)
                 catalog.merge_rollouts(self.unmerged)
             self.unmerged = []

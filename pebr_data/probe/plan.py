@@ -6,6 +6,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from pebr_data.probe.pace import Pace
+from pebr_data.probe.rounds import Rounds
 from pebr_data.types import Fingerprint, RolloutKey, Sample
 
 
@@ -19,7 +20,8 @@ class ProbePlan:
         num_samples: Samples it covers.
         num_rollouts: Rollouts wanted of each.
         num_kept: Wanted rollouts that an earlier run has kept.
-        num_owed: Wanted rollouts that are still to be made.
+        num_spared: Wanted rollouts that are not needed: the band of their sample is certain without them.
+        num_owed: Wanted rollouts that are still to be made; at most, where the probe stops early.
         max_tokens: Completion tokens to generate at most.
         pace: What a timed run of this model on this engine came to; None before there was one.
     """
@@ -29,6 +31,7 @@ class ProbePlan:
     num_samples: int
     num_rollouts: int
     num_kept: int
+    num_spared: int
     num_owed: int
     max_tokens: int
     pace: Pace | None
@@ -68,30 +71,25 @@ def owed_keys(
 
 
 def make_plan(
-    fingerprint: Fingerprint,
-    samples: Sequence[Sample],
-    num_rollouts: int,
-    kept: Set[tuple[str, int]],
-    pace: Pace | None = None,
+    fingerprint: Fingerprint, num_samples: int, num_rollouts: int, rounds: Rounds, pace: Pace | None = None
 ) -> ProbePlan:
     """The plan for these samples.
 
     Args:
         fingerprint: The policy.
-        samples: What to probe.
+        num_samples: How many samples are probed.
         num_rollouts: Completions wanted of each.
-        kept: (sample_id, index) of every kept rollout of this probe.
+        rounds: What is owed of them.
         pace: What a timed run of this model came to, where there was one.
     """
-    owed = owed_keys(fingerprint.probe_id, samples, num_rollouts, kept)
-    num_owed = sum(map(len, owed.values()))
     return ProbePlan(
         probe_id=fingerprint.probe_id,
         fingerprint=fingerprint,
-        num_samples=len(samples),
+        num_samples=num_samples,
         num_rollouts=num_rollouts,
-        num_kept=len(samples) * num_rollouts - num_owed,
-        num_owed=num_owed,
-        max_tokens=num_owed * fingerprint.max_completion_length,
+        num_kept=num_samples * num_rollouts - rounds.num_owed - rounds.num_spared,
+        num_spared=rounds.num_spared,
+        num_owed=rounds.num_owed,
+        max_tokens=rounds.num_owed * fingerprint.max_completion_length,
         pace=pace,
     )

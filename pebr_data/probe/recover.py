@@ -9,6 +9,7 @@ from pebr_data.catalog.store import Catalog
 from pebr_data.grading.versions import Grading
 from pebr_data.probe.in_force import graded_by
 from pebr_data.probe.keep import MERGE_EVERY
+from pebr_data.probe.shard import WHOLE, Shard
 from pebr_data.probe.spool import read_spool
 from pebr_data.types import Fingerprint
 
@@ -20,6 +21,7 @@ def recover(
     spool_directory: Path,
     kept: Set[tuple[str, int]],
     damaged: list[str],
+    shard: Shard = WHOLE,
 ) -> set[tuple[str, int]]:
     """Merges what an earlier run left in the spool; gives its (sample_id, index).
 
@@ -31,6 +33,7 @@ def recover(
         spool_directory: The spool of its probe.
         kept: What of that probe the catalog has.
         damaged: Filled with the places where a record went bad.
+        shard: The samples whose rollouts are merged; other shards are merging theirs.
 
     Raises:
         BusyError: Another process holds the catalog.
@@ -43,6 +46,7 @@ def recover(
             rollout
             for rollout in segment.rollouts
             if rollout.generation.finish_reason != "error"
+            and shard.holds(rollout.key.sample_id)
             and (rollout.key.sample_id, rollout.key.index) not in kept
             and (rollout.key.sample_id, rollout.key.index) not in recovered
         ]

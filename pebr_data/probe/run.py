@@ -23,6 +23,7 @@ from pebr_data.grading import Grader
 from pebr_data.grading.versions import Grading
 from pebr_data.images import ImageStore
 from pebr_data.models import ResolvedModel, resolve_model, served_model
+from pebr_data.probe.early_stop import note_early_stop, outcomes_so_far
 from pebr_data.probe.fingerprint import write_fingerprint
 from pebr_data.probe.in_force import grading_in_force, with_golds
 from pebr_data.probe.keep import Keeper, Progress
@@ -31,10 +32,12 @@ from pebr_data.probe.pace import Pace, find_pace, write_pace
 from pebr_data.probe.plan import ProbePlan, make_plan, owed_keys
 from pebr_data.probe.recover import recover
 from pebr_data.probe.requests import OwedRequests
+from pebr_data.probe.rounds import Rounds
+from pebr_data.probe.shard import WHOLE, Shard
 from pebr_data.probe.spool import SpoolWriter, read_spool
 from pebr_data.probe.stop import stop_on_signals
 from pebr_data.prompts import open_template
-from pebr_data.types import Fingerprint, Json, Outcome, RolloutKey, Sample
+from pebr_data.types import Fingerprint, Json, Outcome, Sample, StopRule
 
 GIVE_UP_AFTER = 512
 """Rollouts that all fail, and nothing but them, before the probe is given up."""
@@ -54,6 +57,7 @@ class ProbeResult:
         num_rollouts: Rollouts wanted of each.
         num_kept: Wanted rollouts that were kept before.
         num_recovered: Wanted rollouts that an earlier run had left in the spool.
+        num_spared: Wanted rollouts that were not needed: the band of their sample is certain without them.
         num_generated: Rollouts made now, failed ones included.
         num_failed: Rollouts among them that the engine failed on; they are owed again.
         outcomes: How the rollouts made now were graded.
@@ -68,6 +72,7 @@ class ProbeResult:
     num_rollouts: int
     num_kept: int
     num_recovered: int
+    num_spared: int
     num_generated: int
     num_failed: int
     outcomes: Mapping[Outcome, int]
@@ -77,9 +82,9 @@ class ProbeResult:
 
     @property
     def num_owed(self) -> int:
-        """Wanted rollouts that are still not kept."""
+        """Wanted rollouts that are still not kept, and needed."""
         kept = self.num_kept + self.num_recovered + self.num_generated - self.num_failed
-        return self.num_samples * self.num_rollouts - kept
+        return self.num_samples * self.num_rollouts - kept - self.num_spared
 
 
 def model_of(config: CatalogConfig, model: str | Path) -> ResolvedModel:
@@ -119,6 +124,8 @@ def plan_probe(
     split: str | None = None,
     limit: int | None = None,
     num_rollouts: int | None = None,
+    rule: StopRule | None = None,
+    shard: Shard = WHOLE,
 ) -> ProbePlan:
     """What `probe` with the same arguments would do; loads no model and changes nothing.
 
@@ -131,23 +138,23 @@ def plan_probe(
     """
     fingerprint = fingerprint_of(config, model_of(config, model))
     probe_id = fingerprint.probe_id
-    samples = _samples(config, store, split, limit)
+    samples = shard.part(_samples(config, store, split, limit))
+    num_rollouts = config.probe.rollouts if num_rollouts is None else num_rollouts
     with Catalog.open(store, read_only=True) as catalog:
         kept = catalog.rollout_keys(probe_id)
+        seen = outcomes_so_far(catalog, probe_id, num_rollouts, config.probe.stop if rule is None else rule)
         pace = find_pace(store, fingerprint, [probe.fingerprint for probe in catalog.probes()])
-    spooled = {
-        (rollout.key.sample_id, rollout.key.index)
+    unmerged = {
+        rollout.key: rollout.grade.outcome
         for segment in read_spool(_directory(store, probe_id) / "spool")
         for rollout in segment.rollouts
-        if rollout.generation.finish_reason != "error"
+        if rollout.generation.finish_reason != "error" and (rollout.key.sample_id, rollout.key.index) not in kept
     }
-    plan = make_plan(
-        fingerprint,
-        samples,
-        config.probe.rollouts if num_rollouts is None else num_rollouts,
-        kept | spooled,
-        pace,
-    )
+    kept |= {(key.sample_id, key.index) for key in unmerged}
+    rounds = Rounds(owed_keys(probe_id, samples, num_rollouts, kept), num_rollouts, seen)
+    for key, outcome in unmerged.items():
+        rounds.see(key, outcome)
+    plan = make_plan(fingerprint, len(samples), num_rollouts, rounds, pace)
     if plan.num_owed:
         with Catalog.open(store, read_only=True) as catalog:
             grading_in_force(catalog, fingerprint)
@@ -162,6 +169,8 @@ def probe(
     split: str | None = None,
     limit: int | None = None,
     num_rollouts: int | None = None,
+    rule: StopRule | None = None,
+    shard: Shard = WHOLE,
     engine: Engine | None = None,
     engine_options: Mapping[str, Json] | None = None,
     progress: Progress | None = None,
@@ -177,6 +186,8 @@ def probe(
         split: The split to probe, instead of the configured one.
         limit: Only the first samples, this many.
         num_rollouts: Completions of each sample, instead of the configured number.
+        rule: When a sample has enough of them, instead of the configured rule.
+        shard: Only this part of those samples; the others may be probed at the same time.
         engine: The engine with this very model loaded; by default it is loaded when something is owed.
         engine_options: How it is run then; each replaces the configured one.
         progress: Called as rollouts are kept.
@@ -210,6 +221,8 @@ def probe(
         fingerprint,
         lambda: engine if engine is not None else open_engine(name, resolved, max_pixels=max_pixels, **options),
         num_rollouts=config.probe.rollouts if num_rollouts is None else num_rollouts,
+        rule=config.probe.stop if rule is None else rule,
+        shard=shard,
         progress=progress,
         stop=stop,
         resume=resume,
@@ -223,6 +236,8 @@ def run_probe(
     load_engine: Callable[[], Engine],
     *,
     num_rollouts: int = 8,
+    rule: StopRule = StopRule.NONE,
+    shard: Shard = WHOLE,
     progress: Progress | None = None,
     stop: Stop | None = None,
     resume: str = "the same command",
@@ -235,6 +250,8 @@ def run_probe(
         fingerprint: The policy that `load_engine` gives.
         load_engine: Called once, when something is owed.
         num_rollouts: Completions wanted of each sample.
+        rule: Whether a sample gets fewer where its band is certain before.
+        shard: Only this part of the samples.
         progress: Called as rollouts are kept.
         stop: Ends the probe in good order when it returns true. By default SIGINT and SIGTERM do.
         resume: The command to name when interrupted.
@@ -249,32 +266,37 @@ def run_probe(
     started = time.monotonic()
     directory = _directory(store, fingerprint.probe_id)
     probe_id = fingerprint.probe_id
+    samples = shard.part(samples)
 
-    def look() -> tuple[set[tuple[str, int]], dict[str, tuple[RolloutKey, ...]], Grading]:
+    def look() -> tuple[set[tuple[str, int]], Rounds, Grading]:
         with Catalog.open(store, read_only=True) as catalog:
             kept = catalog.rollout_keys(probe_id)
-            owed = owed_keys(probe_id, samples, num_rollouts, kept)
+            seen = outcomes_so_far(catalog, probe_id, num_rollouts, rule)
+            rounds = Rounds(owed_keys(probe_id, samples, num_rollouts, kept), num_rollouts, seen)
             # Where nothing is owed nothing will be judged, and another pebr's grades may stay.
-            return kept, owed, grading_in_force(catalog, fingerprint) if owed else Grading(Grader())
+            return kept, rounds, grading_in_force(catalog, fingerprint) if rounds.num_owed else Grading(Grader())
 
-    _, owed, _ = look()
+    _, rounds, _ = look()
     # Where nothing is owed, another run of this probe is not in the way.
-    lock = probe_lock(directory) if owed else nullcontext()
+    lock = probe_lock(directory, shard) if rounds.num_owed else nullcontext()
     with lock, nullcontext(stop) if stop is not None else stop_on_signals() as stop_requested:
-        kept, owed, grading = look()
-        num_wanted = len(samples) * num_rollouts
-        num_kept = num_wanted - sum(map(len, owed.values()))
+        kept, rounds, grading = look()
+        num_kept = len(samples) * num_rollouts - rounds.num_owed - rounds.num_spared
+        num_recovered = 0
         damaged: list[str] = []
-        if owed:
-            kept |= recover(store, fingerprint, grading, directory / "spool", kept, damaged)
-            owed = owed_keys(probe_id, samples, num_rollouts, kept)
-        num_recovered = num_wanted - num_kept - sum(map(len, owed.values()))
-        keeper = Keeper(store, fingerprint, grading, num_kept + num_recovered, num_wanted, progress)
-        if owed and not stop_requested():
-            requests = OwedRequests(
-                with_golds(store, samples, grading), owed, fingerprint, ImageStore(store / "images")
-            )
-            _generate(load_engine(), requests, fingerprint, keeper, directory, stop_requested)
+        if rounds.num_owed and recover(store, fingerprint, grading, directory / "spool", kept, damaged, shard):
+            _, rounds, _ = look()
+            num_recovered = len(samples) * num_rollouts - num_kept - rounds.num_owed - rounds.num_spared
+        stops_at = num_rollouts if rule is StopRule.EXACT else None
+        if stops_at is not None and rounds.num_spared:
+            note_early_stop(store, probe_id, stops_at)
+        num_done = num_kept + num_recovered
+        num_left = rounds.num_owed + rounds.num_spared
+        keeper = Keeper(store, shard, fingerprint, grading, num_done, num_left, rounds, stops_at, progress)
+        if rounds.num_owed and not stop_requested():
+            write_fingerprint(directory, fingerprint)
+            keeper.note()
+            _generate(load_engine(), with_golds(store, samples, grading), keeper, stop_requested)
         result = ProbeResult(
             probe_id=probe_id,
             fingerprint=fingerprint,
@@ -282,6 +304,7 @@ def run_probe(
             num_rollouts=num_rollouts,
             num_kept=num_kept,
             num_recovered=num_recovered,
+            num_spared=rounds.num_spared,
             num_generated=keeper.num_generated,
             num_failed=keeper.num_failed,
             outcomes=dict(keeper.outcomes),
@@ -303,23 +326,26 @@ def run_probe(
     return result
 
 
-def _generate(
-    engine: Engine, requests: OwedRequests, fingerprint: Fingerprint, keeper: Keeper, directory: Path, stop: Stop
-) -> None:
+def _generate(engine: Engine, samples: Sequence[Sample], keeper: Keeper, stop: Stop) -> None:
+    directory, fingerprint = keeper.directory, keeper.fingerprint
     sampling = Sampling(fingerprint.temperature, fingerprint.top_p, fingerprint.max_completion_length)
-    samples = {sample.sample_id: sample for sample in requests.samples}
-    if keeper.progress is not None:
-        keeper.progress(keeper.num_done, keeper.num_wanted, "")
+    images = ImageStore(keeper.store / "images")
+    by_id = {sample.sample_id: sample for sample in samples}
     started = time.monotonic()
-    write_fingerprint(directory, fingerprint)
+    keeper.started = time.time()
+    keeper.tell()
     with SpoolWriter(directory / "spool") as spool:
         try:
-            for key, generation in engine.generate(requests, sampling, stop=stop):
-                keeper.keep(spool, key, generation, samples[key.sample_id])
-                if keeper.num_generated >= GIVE_UP_AFTER and keeper.all_failed:
+            for owed in keeper.rounds:
+                requests = OwedRequests(samples, owed, fingerprint, images)
+                for key, generation in engine.generate(requests, sampling, stop=stop):
+                    keeper.keep(spool, key, generation, by_id[key.sample_id])
+                    if _is_hopeless(keeper):
+                        break
+                for key, generation in requests.failed:
+                    keeper.keep(spool, key, generation, by_id[key.sample_id])
+                if stop() or _is_hopeless(keeper):
                     break
-            for key, generation in requests.failed:
-                keeper.keep(spool, key, generation, samples[key.sample_id])
         except BaseException:
             keeper.acknowledge(spool)
             with suppress(PebrError):
@@ -330,6 +356,10 @@ def _generate(
     num_good = keeper.num_generated - keeper.num_failed
     if num_good:
         write_pace(directory, Pace(num_good, keeper.num_tokens, time.monotonic() - started))
+
+
+def _is_hopeless(keeper: Keeper) -> bool:
+    return keeper.num_generated >= GIVE_UP_AFTER and keeper.all_failed
 
 
 def _samples(config: CatalogConfig, store: Path, split: str | None, limit: int | None) -> list[Sample]:

@@ -12,7 +12,9 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -39,10 +41,7 @@ class SpoolWriter:
     def __init__(self, directory: Path) -> None:
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            number = 1 + max((int(path.stem) for path in segments(directory)), default=0)
-            self.path = directory / f"{number:06d}.bin"
-            # Unbuffered: what was appended survives the end of the process, however it ends.
-            self._file = self.path.open("xb", buffering=0)
+            self.path, self._file = _new_segment(directory)
             sync(directory)
         except OSError as error:
             raise _refused(error, directory) from error
@@ -96,6 +95,16 @@ class Segment:
     rollouts: tuple[Rollout, ...]
     torn_at: int | None
     damaged_at: tuple[int, ...]
+
+
+def _new_segment(directory: Path) -> tuple[Path, FileIO]:
+    while True:
+        number = 1 + max((int(path.stem) for path in segments(directory)), default=0)
+        path = directory / f"{number:06d}.bin"
+        # Another shard of the probe may take the number first.
+        with suppress(FileExistsError):
+            # Unbuffered: what was appended survives the end of the process, however it ends.
+            return path, path.open("xb", buffering=0)
 
 
 def segments(directory: Path) -> list[Path]:

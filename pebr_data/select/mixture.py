@@ -11,15 +11,15 @@ from pathlib import Path
 
 import polars as pl
 
-from pebr_data.catalog.mixtures import freeze_mixture
+from pebr_data.catalog.mixtures import asked_digest, freeze_mixture
 from pebr_data.catalog.rollouts import KnownProbe
 from pebr_data.catalog.store import Catalog
-from pebr_data.config import CatalogConfig, MixtureConfig
-from pebr_data.errors import ConfigError, DataError, RefusedError, UsageError
-from pebr_data.hashing import digest
+from pebr_data.config import CatalogConfig
+from pebr_data.errors import ConfigError, RefusedError, UsageError
 from pebr_data.select.default_probe import find_probe
-from pebr_data.select.policies import POLICIES, Choice
-from pebr_data.types import Band, Json, Mixture
+from pebr_data.select.policies import POLICIES, Choice, Terms
+from pebr_data.select.pool import Rates, pool_of, read_rates, where_reason
+from pebr_data.types import Json, Mixture
 
 
 def select(
@@ -46,11 +46,12 @@ def select(
         UsageError: There is no such mixture or probe.
     """
     wanted = _names(config, names)
-    probe, found = _bands(config, store, probe_id)
+    rates = read_rates(config, store, probe_id, wanted)
+    probe = rates.probe
 
     def frozen_choice(name: str) -> tuple[Mixture, pl.DataFrame]:
-        choice = choose(config, name, found, probe)
-        settings = frozen_config(config, name, probe)
+        choice = choose(config, name, rates)
+        settings = frozen_config(config, name, probe, rates)
         return freeze_mixture(config.name, name, probe.probe_id, settings, choice.kept, choice.drops), choice.drops
 
     # Drawing one mixture is Python's work, digesting the other is not: two at a time keep two cores busy.
@@ -67,11 +68,11 @@ def select(
 
 def preview(
     config: CatalogConfig, store: Path, *, probe_id: str | None = None, names: Sequence[str] | None = None
-) -> tuple[KnownProbe, dict[str, Choice]]:
-    """The probe that `select` would go by and what each mixture would hold; nothing is written. Arguments likewise."""
+) -> tuple[Rates, dict[str, Choice]]:
+    """The pass rates that `select` would go by and what each mixture would hold; nothing is written."""
     wanted = _names(config, names)
-    probe, found = _bands(config, store, probe_id)
-    return probe, {name: choose(config, name, found, probe) for name in wanted}
+    rates = read_rates(config, store, probe_id, wanted)
+    return rates, {name: choose(config, name, rates) for name in wanted}
 
 
 def frozen(
@@ -96,35 +97,51 @@ def frozen(
     return [mixture for name in wanted if (mixture := found[name]) is not None]
 
 
-def choose(config: CatalogConfig, name: str, rates: pl.DataFrame, probe: KnownProbe) -> Choice:
+def choose(config: CatalogConfig, name: str, rates: Rates) -> Choice:
     """What the mixture's policy takes. Pure: nothing is read or written.
 
     Args:
         config: The catalog YAML.
         name: A mixture in it.
-        rates: `Catalog.bands` (or `Catalog.pass_rates`) of the whole catalog under `probe`, and `mark`: why a sample is
-            left out whatever its band (`duplicate`, `in-benchmark`), or null.
-        probe: Where the rates come from; named in errors.
+        rates: What the probe says of the whole catalog.
 
     Raises:
         DataError: The mixture's split has no samples.
         RefusedError: None of them has a complete group, and the policy goes by pass rates.
     """
     mixture = config.mixtures[name]
-    choice = POLICIES[mixture.policy](
-        _pool(config, name, rates, probe),
-        band=mixture.band,
-        size=_size(config, mixture, rates, probe),
+    terms = Terms(
         salt=f"{config.name}/{name}/{mixture.seed}",
+        size=mixture.limit,
+        band=mixture.band,
+        threshold=mixture.threshold,
+        quotas=None if mixture.match is None else _quotas(config, mixture.match, rates),
+        caps=mixture.caps.model_dump(exclude_none=True),
     )
-    marked = rates.filter(pl.col("mark").is_not_null(), split=mixture.split).select("sample_id", reason="mark")
-    return Choice(kept=choice.kept, drops=pl.concat([choice.drops, marked]).sort("sample_id"))
+    choice = POLICIES[mixture.policy](pool_of(config, name, rates), terms)
+    kept_out = pl.coalesce("mark", where_reason(config, name))
+    others = rates.samples.filter(split=mixture.split).select("sample_id", reason=kept_out).drop_nulls("reason")
+    return Choice(kept=choice.kept, drops=pl.concat([choice.drops, others]).sort("sample_id"))
 
 
-def frozen_config(config: CatalogConfig, name: str, probe: KnownProbe) -> Mapping[str, Json]:
-    """What is frozen with a mixture: its part of the YAML, the group size its bands are made of, and who graded."""
-    settings = config.mixtures[name].model_dump(mode="json")
-    return {**settings, "rollouts": config.probe.rollouts, "grader_version": probe.grader_version}
+ALWAYS_FROZEN = {"policy", "band", "match", "split", "limit", "seed"}
+"""Keys that are frozen with their defaults; others only where they say something, so that mixtures keep their ids."""
+
+
+def frozen_config(
+    config: CatalogConfig, name: str, probe: KnownProbe, rates: Rates | None = None
+) -> Mapping[str, Json]:
+    """What is frozen with a mixture: its part of the YAML, the group size its bands are made of, and who graded.
+
+    A mixture chosen by signal has `priors` as well, where `rates` is given: what its signal was computed under.
+    """
+    mixture = config.mixtures[name]
+    settings = mixture.model_dump(mode="json", include=ALWAYS_FROZEN)
+    settings |= mixture.model_dump(mode="json", exclude_defaults=True, exclude={"control"})
+    settings |= {"rollouts": config.probe.rollouts, "grader_version": probe.grader_version}
+    if rates is not None and mixture.policy == "signal":
+        settings["priors"] = rates.known[mixture.split].to_json()
+    return settings
 
 
 def _names(config: CatalogConfig, names: Sequence[str] | None) -> list[str]:
@@ -140,58 +157,21 @@ def _names(config: CatalogConfig, names: Sequence[str] | None) -> list[str]:
     return list(dict.fromkeys(names)) if names else list(config.mixtures)
 
 
-def _bands(config: CatalogConfig, store: Path, asked: str | None) -> tuple[KnownProbe, pl.DataFrame]:
-    with Catalog.open(store, read_only=True) as catalog:
-        probe = find_probe(catalog, store, config, asked)
-        bands = catalog.bands(probe.probe_id, config.probe.rollouts, config.name)
-        marks = catalog.marks(config.name).rename({"reason": "mark"})
-    return probe, bands.join(marks, on="sample_id", how="left", maintain_order="left")
-
-
-def _size(config: CatalogConfig, mixture: MixtureConfig, rates: pl.DataFrame, probe: KnownProbe) -> int | None:
-    if mixture.match is None:
-        return mixture.limit
-    matched = config.mixtures[mixture.match]
-    pool = _pool(config, mixture.match, rates, probe)
-    # Only a `pebr` mixture is ever matched: it holds its band, up to its limit.
-    limits = [limit for limit in (matched.limit, mixture.limit) if limit is not None]
-    return min([int((pool["band"] == str(matched.band)).sum()), *limits])
-
-
-def _pool(config: CatalogConfig, name: str, rates: pl.DataFrame, probe: KnownProbe) -> pl.DataFrame:
-    """What the mixture's policy chooses from; errors as in `choose`."""
+def _quotas(config: CatalogConfig, name: str, rates: Rates) -> Mapping[str, int]:
+    """How many samples of each source a mixture holds."""
     mixture = config.mixtures[name]
-    pool = rates.filter(split=mixture.split).select("sample_id", "band", "mark", gap=_gap())
-    if pool.is_empty():
-        splits = ", ".join(sorted(set(rates["split"])))
-        raise DataError(
-            f"the mixture {name!r} takes from the split {mixture.split!r}, which has no samples; there are: {splits}",
-            where=str(config.path),
-            help="set the mixture's `split` to one of those, or add it to a source and build again",
-        )
-    if mixture.policy != "all" and (pool["band"] == str(Band.UNPROBED)).all():
-        raise RefusedError(
-            f"no sample of the split {mixture.split!r} has all its {config.probe.rollouts} rollouts",
-            where=f"mixture {name}, probe {probe.probe_id}",
-            help=f"finish probing {probe.fingerprint.model}: pebr-data probe {config.path} --model MODEL",
-        )
-    return pool.filter(pl.col("mark").is_null()).drop("mark")
-
-
-def _gap() -> pl.Expr:
-    """Why a sample is in no band."""
-    return (
-        pl.when(pl.col("num_ungradable") > 0).then(pl.lit("ungradable"))
-        .when(pl.col("num_error") > 0).then(pl.lit("error"))
-        .when(pl.col("num_rollouts") > 0).then(pl.lit("incomplete"))
-        .otherwise(pl.lit("unprobed"))
-    )  # fmt: skip
+    pool = pool_of(config, name, rates)
+    if mixture.policy == "pebr" and mixture.limit is None and not mixture.caps.model_dump(exclude_none=True):
+        held = pool.filter(band=str(mixture.band))
+    else:
+        held = choose(config, name, rates).kept.to_frame("sample_id").join(pool, on="sample_id")
+    return dict(held.group_by("source").len().iter_rows())
 
 
 def _find(catalog: Catalog, config: CatalogConfig, probe: KnownProbe, name: str) -> Mixture | None:
-    return catalog.find_mixture(config.name, name, probe.probe_id, digest(dict(frozen_config(config, name, probe))))
+    return catalog.find_mixture(config.name, name, probe.probe_id, asked_digest(frozen_config(config, name, probe)))
 
 
 def _newest(catalog: Catalog, config: CatalogConfig, probe: KnownProbe, name: str) -> str | None:
     """The mixture last chosen under exactly these settings."""
-    return catalog.find_mixture_id(config.name, name, probe.probe_id, digest(dict(frozen_config(config, name, probe))))
+    return catalog.find_mixture_id(config.name, name, probe.probe_id, asked_digest(frozen_config(config, name, probe)))

@@ -5,18 +5,46 @@ Adding a policy is a function here and a line in `POLICIES`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from pebr_data.select.draw import draw
 from pebr_data.types import Band
 
-POOL = {"sample_id": pl.String, "band": pl.String, "gap": pl.String}
-"""The columns of a pool, one row per sample of the split, probed or not: the sample; the band that its rollouts put it
-in; why it is in none when that is `unprobed` (`unprobed`, `incomplete`, `ungradable`, `error`)."""
+POOL = {
+    "sample_id": pl.String, "source": pl.String, "skill": pl.String, "band": pl.String, "gap": pl.String,
+    "signal": pl.Float64,
+}  # fmt: skip
+"""The columns of a pool, one row per sample of the split, probed or not: the sample, its source and skill; the band
+that its rollouts put it in; why the policy cannot judge it (`unprobed`, `incomplete`, `ungradable`, `error`), or null;
+its expected signal, for `signal` alone and there null where `gap` is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a mixture asks of its policy.
+
+    Attributes:
+        salt: Decides the order, and with it which samples are taken when there are more than wanted.
+        size: How many to take at most; None for all.
+        band: The band to take from; None for any.
+        threshold: The least expected signal; None for any.
+        quotas: How many to take of each source; None for any number, a source that is not named gives none.
+        caps: How many to take at most of each source, of each skill: column -> number.
+    """
+
+    salt: str
+    size: int | None = None
+    band: Band | None = None
+    threshold: float | None = None
+    quotas: Mapping[str, int] | None = None
+    caps: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,54 +67,114 @@ class Choice:
 class Policy(Protocol):
     """Takes samples from a pool."""
 
-    def __call__(self, pool: pl.DataFrame, *, band: Band | None, size: int | None, salt: str) -> Choice:
-        """Choose from `pool`.
-
-        Args:
-            pool: Every sample of the split; the columns of `POOL`.
-            band: The band to take from; None for any.
-            size: How many to take at most; None for all.
-            salt: Decides the order, and with it which ones are taken when there are more than `size`.
-        """
+    def __call__(self, pool: pl.DataFrame, terms: Terms) -> Choice:
+        """Choose from `pool`, which has the columns of `POOL` and every sample of the split."""
 
 
-def choose_pebr(pool: pl.DataFrame, *, band: Band | None, size: int | None, salt: str) -> Choice:
-    """The paper's rule: every sample whose complete group falls into `band` (PeBR-R1, arXiv 2509.13031).
+def choose_pebr(pool: pl.DataFrame, terms: Terms) -> Choice:
+    """The paper's rule: every sample whose complete group falls into the band (PeBR-R1, arXiv 2509.13031).
 
     Easy ones teach perception, medium ones reasoning, hard ones go into the warm-up. Drop reasons: the gap of an
-    unprobed sample, `band-easy`, `band-medium`, `band-hard`, `over-limit`.
+    unprobed sample, `band-easy`, `band-medium`, `band-hard`, `source-cap`, `skill-cap`, `over-limit`.
     """
-    fits = pl.col("band") == str(band)
-    why = pl.when(_is_unprobed()).then("gap").otherwise(pl.concat_str(pl.lit("band-"), "band"))
-    return _take(pool, fits, size, salt, why=why, left="over-limit")
+    fits = pl.col("band") == str(terms.band)
+    why = pl.coalesce("gap", pl.concat_str(pl.lit("band-"), "band"))
+    return _take(pool, fits, terms, why=why, left="over-limit")
 
 
-def choose_random(pool: pl.DataFrame, *, band: Band | None, size: int | None, salt: str) -> Choice:
-    """The control: a uniform draw from all completely probed samples, whatever their band.
+def choose_signal(pool: pl.DataFrame, terms: Terms) -> Choice:
+    """The samples with the highest expected signal, ties by the seeded draw; in training they come in the draw's order.
 
-    It draws from what `pebr` could have drawn from, so that the two differ in the choice alone. Drop reasons:
-    the gap of an unprobed sample, `not-drawn`.
+    Deviates from the paper: it goes by what the training's groups will show rather than by the probe's. Drop reasons:
+    the gap of a sample that cannot be judged, `below-threshold`, `source-cap`, `skill-cap`, `over-limit`.
     """
-    return _take(pool, ~_is_unprobed(), size, salt, why=pl.col("gap"), left="not-drawn")
+    least = 0.0 if terms.threshold is None else terms.threshold
+    fits = pl.col("signal").is_not_null() & (pl.col("signal") >= least)
+    why = pl.coalesce("gap", pl.lit("below-threshold"))
+    return _take(pool, fits, terms, why=why, left="over-limit", first="signal")
 
 
-def choose_all(pool: pl.DataFrame, *, band: Band | None, size: int | None, salt: str) -> Choice:
-    """The whole split, probed or not: demonstrations, say. The only drop reason is `over-limit`."""
-    return _take(pool, pl.col("band").is_not_null(), size, salt, why=pl.col("gap"), left="over-limit")
+def choose_random(pool: pl.DataFrame, terms: Terms) -> Choice:
+    """The control: a uniform draw from all samples that could have been chosen, whatever their pass rate.
+
+    It draws from what `pebr` or `signal` could have drawn from, as many of each source where it has quotas, so that the
+    two differ in the choice alone. Drop reasons: the gap of a sample that cannot be judged, `not-drawn`, the caps'.
+    """
+    return _take(pool, pl.col("gap").is_null(), terms, why=pl.col("gap"), left="not-drawn")
 
 
-POLICIES: dict[str, Policy] = {"pebr": choose_pebr, "random": choose_random, "all": choose_all}
+def choose_all(pool: pl.DataFrame, terms: Terms) -> Choice:
+    """The whole split, probed or not: demonstrations, say. Drop reasons: `over-limit` and the caps'."""
+    return _take(pool, pl.col("band").is_not_null(), terms, why=pl.col("gap"), left="over-limit")
 
 
-def _is_unprobed() -> pl.Expr:
-    return pl.col("band") == str(Band.UNPROBED)
+POLICIES: dict[str, Policy] = {
+    "pebr": choose_pebr,
+    "signal": choose_signal,
+    "random": choose_random,
+    "all": choose_all,
+}
 
 
-def _take(pool: pl.DataFrame, fits: pl.Expr, size: int | None, salt: str, *, why: pl.Expr, left: str) -> Choice:
-    """Draws from the samples that fit; `why` the others do not, and what the ones that are `left` over are told."""
+def _take(
+    pool: pl.DataFrame, fits: pl.Expr, terms: Terms, *, why: pl.Expr, left: str, first: str | None = None
+) -> Choice:
+    """Draws from the samples that fit.
+
+    Args:
+        pool: All samples.
+        fits: Which may be taken.
+        terms: How many, of what.
+        why: The reason of those that do not fit.
+        left: The reason of those that are left over.
+        first: A column whose largest values are taken first; None goes by the draw alone.
+    """
     told = pool.select("sample_id", fits=fits, reason=pl.when(fits).then(pl.lit(left)).otherwise(why))
     fitting = told["fits"].arg_true().to_numpy()
-    taken = fitting[draw(pool["sample_id"][fitting], salt)[:size]]
+    drawn = fitting[draw(pool["sample_id"][fitting], terms.salt)]
+    best = np.arange(len(drawn)) if first is None else np.argsort(-pool[first].to_numpy()[drawn], kind="stable")
+    if terms.quotas is not None:
+        best = best[_within_quotas(pool["source"][drawn[best]], terms.quotas)]
+    capped: dict[str, list[int]] = {}
+    places = best[: terms.size]
+    if terms.caps:
+        places, capped = _within_caps(pool, drawn, best, terms)
+    # Which are taken goes by `first`, how training sees them by the draw: no easy batches first.
+    taken = drawn[places if first is None else np.sort(places)]
+    reasons = told.select("sample_id", "reason")
+    for reason, rows in capped.items():
+        mark = np.zeros(len(pool), dtype=bool)
+        mark[rows] = True
+        reasons = reasons.with_columns(reason=pl.when(pl.Series(mark)).then(pl.lit(reason)).otherwise("reason"))
     is_left = np.ones(len(pool), dtype=bool)
     is_left[taken] = False
-    return Choice(kept=pool["sample_id"][taken], drops=told.select("sample_id", "reason").filter(is_left))
+    return Choice(kept=pool["sample_id"][taken], drops=reasons.filter(is_left))
+
+
+def _within_quotas(sources: pl.Series, quotas: Mapping[str, int]) -> NDArray[np.intp]:
+    """The places of the first so many samples of each source."""
+    rank = pl.int_range(pl.len()).over("source")
+    most = pl.col("source").replace_strict(quotas, default=0, return_dtype=pl.Int64)
+    return sources.alias("source").to_frame().select(rank < most).to_series().arg_true().to_numpy().astype(np.intp)
+
+
+def _within_caps(
+    pool: pl.DataFrame, drawn: NDArray[np.intp], best: NDArray[np.intp], terms: Terms
+) -> tuple[NDArray[np.intp], dict[str, list[int]]]:
+    """The places in `drawn` that are taken, best first, none over a cap; and the rows that each cap held back."""
+    kinds = {name: pool[name].to_list() for name in terms.caps}
+    num_taken = {name: Counter[str | None]() for name in kinds}
+    taken: list[int] = []
+    capped: dict[str, list[int]] = {}
+    for place in best.tolist():
+        if terms.size is not None and len(taken) == terms.size:
+            break
+        row = int(drawn[place])
+        full = next((name for name, most in terms.caps.items() if num_taken[name][kinds[name][row]] >= most), None)
+        if full is not None:
+            capped.setdefault(f"{full}-cap", []).append(row)
+            continue
+        taken.append(place)
+        for name, its in kinds.items():
+            num_taken[name][its[row]] += 1
+    return np.array(taken, dtype=np.intp), capped

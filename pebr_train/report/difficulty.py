@@ -46,8 +46,8 @@ class SkillBands:
 
 
 def correct_counts(name: str, kind: str, rates: pl.DataFrame, group_size: int) -> Counts:
-    """Samples per number of correct rollouts; incomplete groups are left out."""
-    complete = rates.filter(rates["band"] != Band.UNPROBED)["num_correct"].to_list()
+    """Samples per number of correct rollouts; incomplete groups are left out, those that were stopped early too."""
+    complete = rates.filter(rates["pass_rate"].is_not_null())["num_correct"].to_list()
     return Counts(name, kind, tuple(complete.count(correct) for correct in range(group_size + 1)))
 
 

@@ -80,6 +80,10 @@ def write_report(
         policies=counts,
         histogram=histogram(counts, label="Pass rates"),
         bands=skill_bands(rates),
+        stopped=[
+            (name, table.filter((table["band"] != "unprobed") & table["pass_rate"].is_null()).height)
+            for name, _, table in rates
+        ],
         incomplete=[(name, table.filter(table["band"] == "unprobed").height) for name, _, table in rates],
         stages=[stage_charts(name, read_log(run.stage(name).metrics), weights.get(name, {})) for name in stages],
         gallery=gallery(store, _ends(evaluations)),

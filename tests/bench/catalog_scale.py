@@ -33,17 +33,25 @@ mixtures:
   reasoning: {policy: pebr, band: medium}
   random_reasoning: {policy: random, match: reasoning}
 """
+SIGNAL = YAML[: YAML.index("  warmup")] + "  best: {policy: signal, limit: 100000, control: true}\n"
 OPEN = """
 import sys
 from pathlib import Path
 from pebr_data.catalog.store import Catalog
 from pebr_data.config import load_catalog_config
-from pebr_data.select.mixture import select
+from pebr_data.select.mixture import preview, select
 store = Path(sys.argv[1])
 """
 TASKS = {
     "select": "select(load_catalog_config(store / 'big.yaml'), store)",
     "select again": "select(load_catalog_config(store / 'big.yaml'), store)",
+    "select by signal, and its control": "select(load_catalog_config(store / 'signal.yaml'), store)",
+    "forecast of both": """
+        from pebr_data.select.forecast import forecast_mixtures
+        config = load_catalog_config(store / 'signal.yaml')
+        rates, choices = preview(config, store)
+        forecast_mixtures(config, store, rates, {name: one.kept for name, one in choices.items()})
+    """,
     "stats": """
         with Catalog.open(store, read_only=True) as catalog:
             catalog.stats(), catalog.mixtures()
@@ -88,6 +96,7 @@ with Catalog.open(store) as catalog:
 FILL = """
 INSERT INTO catalogs VALUES ('big', $now);
 INSERT INTO gradings VALUES ($probe_id, 'bench', $now);
+INSERT INTO gradings_in_force VALUES ($probe_id, 'bench', $now);
 INSERT INTO samples (sample_id, source, split, position, question, answer, answer_type, options, keywords, description,
                      response, skill, metadata)
 SELECT substr(sha256('sample' || i), 1, 16), 'made', 'train', i, 'How many circles are there in picture ' || i || '?',
@@ -137,6 +146,7 @@ def measure(num_samples: int, directory: Path) -> dict[str, tuple[float, float, 
     store = directory / f"store_{num_samples}"
     store.mkdir()
     (store / "big.yaml").write_text(YAML, encoding="utf-8")
+    (store / "signal.yaml").write_text(SIGNAL, encoding="utf-8")
     made = run(MAKE, store, str(num_samples), COMPLETION, FILL)
     print(
         f"{num_samples:,} samples made in {made[0]:.0f} s, "

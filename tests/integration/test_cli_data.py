@@ -221,7 +221,7 @@ def test_show_gives_the_sample_its_images_its_mixtures_and_its_rollouts(
     assert {row["mixture"]: row["decision"] for row in told["mixtures"]}["warmup"] == "band-medium"
     (policy,) = told["probes"]
     assert [rollout["outcome"] for rollout in policy["rollouts"]] == ["correct", "correct", "wrong", "wrong"]
-    for part in (told["images"][0], "2/4 correct", "completion 3", "warmup", "a large red circle"):
+    for part in (told["images"][0], "4 rollouts, 2 correct", "completion 3", "warmup", "a large red circle"):
         assert part in text
 
 

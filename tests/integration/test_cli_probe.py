@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pebr_data.catalog.store import Catalog
 from pebr_data.cli import main
 from pebr_data.engines.base import ENGINES, Request, Sampling
+from pebr_data.probe import keep, rounds
 from pebr_data.types import Generation, RolloutKey
 
 CATALOG = """\
@@ -26,12 +30,14 @@ mixtures:
 
 
 class Scripted:
-    """Answers every question with `7000`; `before` is called before each rollout and may fail or signal."""
+    """Answers with `7000`, or as `answer` says; `before` is called before each rollout and may fail or signal."""
 
     name = "transformers"
 
     def __init__(self, before: Callable[[int], None] = lambda number: None) -> None:
         self.before = before
+        self.answer: Callable[[RolloutKey, str], str] = lambda key, gold: "### The final answer is: 7000"
+        self.golds: dict[str, str] = {}
         self.num_made = 0
 
     def generate(
@@ -43,7 +49,8 @@ class Scripted:
             for key in request.keys:
                 self.before(self.num_made)
                 self.num_made += 1
-                yield key, Generation("### The final answer is: 7000", num_tokens=9, finish_reason="stop")
+                text = self.answer(key, self.golds.get(key.sample_id, ""))
+                yield key, Generation(text, num_tokens=9, finish_reason="stop")
 
 
 @pytest.fixture
@@ -150,3 +157,67 @@ def test_an_unbuilt_catalog_is_bad_data(place: Path, capsys: pytest.CaptureFixtu
     assert main(["probe", "small.yaml", "--model", "policy", "--store", "empty"]) == 65
     assert "pebr-data build" in capsys.readouterr().err
     assert not (place / "empty").exists()
+
+
+def test_stopping_early_spares_rollouts_and_a_later_run_makes_them(
+    place: Path, engine: Scripted, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounds, "CAPACITY", 1)
+    outcomes = ["7000", "### The final answer is: {}"]
+    engine.answer = lambda key, gold: outcomes[key.index % 2].format(gold)
+    with Catalog.open(place / "store", read_only=True) as catalog:
+        engine.golds = {one.sample_id: one.answer for one in catalog.samples("small")}
+
+    early = run_json(capsys, "probe", "small.yaml", "--model", "policy", "--stop", "exact", "--rollouts", "8")
+    bands = run_json(capsys, "stats")["bands"]
+    rest = run_json(capsys, "probe", "small.yaml", "--model", "policy", "--rollouts", "8", "--stop", "none")
+
+    assert (early["num_generated"], early["num_spared"], early["num_owed"]) == (12, 36, 0)
+    assert sum(row["medium"] for row in bands) == 6
+    assert (rest["num_generated"], rest["num_spared"]) == (36, 0)
+
+
+def test_the_shards_of_a_split_are_its_whole(place: Path, engine: Scripted, capsys: pytest.CaptureFixture[str]) -> None:
+    told = [run_json(capsys, "probe", "small.yaml", "--model", "policy", "--shard", shard) for shard in ("1/2", "2/2")]
+    assert sum(one["num_samples"] for one in told) == 6
+    assert run_json(capsys, "probe", "small.yaml", "--model", "policy", "--dry-run")["num_owed"] == 0
+    assert main(["probe", "small.yaml", "--model", "policy", "--shard", "3/2"]) == 2
+    assert "--shard 3/2" in capsys.readouterr().err
+
+
+def test_changed_settings_need_a_word(place: Path, engine: Scripted, capsys: pytest.CaptureFixture[str]) -> None:
+    run_json(capsys, "probe", "small.yaml", "--model", "policy")
+    (place / "small.yaml").write_text(CATALOG.replace("rollouts: 4", "rollouts: 4, temperature: 0.7"), encoding="utf-8")
+
+    for dry in ([], ["--dry-run"]):
+        assert main(["probe", "small.yaml", "--model", "policy", *dry]) == 77
+        assert "temperature 1.2 -> 0.7" in capsys.readouterr().err
+    assert run_json(capsys, "probe", "small.yaml", "--model", "policy", "--new")["num_generated"] == 24
+    assert run_json(capsys, "probe", "small.yaml", "--model", "policy")["num_kept"] == 24
+
+
+def test_the_status_of_a_probe_is_told_while_it_runs_and_after(
+    place: Path, engine: Scripted, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keep, "SYNC_EVERY", 4)
+    seen = []
+
+    def look(made: int) -> None:
+        if made == 9:
+            code = "from pebr_data.cli import main; main(['probe-status', 'small.yaml', '--json'])"
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+            seen.extend(json.loads(done.stdout))
+
+    engine.before = look
+    run_json(capsys, "probe", "small.yaml", "--model", "policy")
+
+    (begun,), (ended,) = seen, run_json(capsys, "probe-status", "small.yaml")
+    (run,) = begun["runs"]
+    assert (run["state"], run["num_done"], run["num_wanted"], run["outcomes"]) == ("running", 8, 24, {"wrong": 8})
+    assert run["process"].startswith(f"{os.getpid()} on ")
+    assert run["rate"] > 0
+    assert run["seconds_left"] > 0
+    assert (ended["outcomes"], ended["num_rollouts"], ended["num_tokens"]) == ({"wrong": 24}, 24, 24 * 9)
+    assert (ended["runs"][0]["state"], ended["runs"][0]["seconds_left"]) == ("finished", None)
+    assert main(["probe-status", "small.yaml"]) == 0
+    assert "finished" in capsys.readouterr().out

@@ -96,7 +96,7 @@ def test_used_and_back_again(probed: list[str], capsys: pytest.CaptureFixture[st
     as_json(capsys, "regrade", "small.yaml", "--use")
     assert num_hard(capsys) == 4
     assert main(["show", probed[0]]) == 0
-    assert f"1/4 correct by {GRADER_VERSION}" in capsys.readouterr().out
+    assert f"4 rollouts, 1 correct by {GRADER_VERSION}" in capsys.readouterr().out
     told = as_json(capsys, "regrade", "small.yaml", "--grader", "paper", "--use")
     assert told["probes"][0]["num_graded"] == 0
     assert num_hard(capsys) == 0

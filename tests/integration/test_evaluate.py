@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,9 +52,9 @@ class Counting:
         self._open = base.ENGINES[self.name]
         monkeypatch.setitem(base.ENGINES, self.name, self._load)
 
-    def _load(self, model: ResolvedModel) -> Counting:
+    def _load(self, model: ResolvedModel, **options: Any) -> Counting:
         self.loaded += 1
-        self._real = None if self.script else self._open(model)
+        self._real = None if self.script else self._open(model, **options)
         return self
 
     def generate(

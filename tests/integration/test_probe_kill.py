@@ -23,14 +23,22 @@ from pathlib import Path
 from pebr_data.catalog.store import Catalog
 from pebr_data.probe import keep
 from pebr_data.probe.run import run_probe
+from pebr_data.probe.shard import parse_shard
 from pebr_data.types import Generation
 from tests.probed_store import fingerprint
 
 keep.SYNC_EVERY, keep.MERGE_EVERY = 16, 64
 
+def wait_for_the_other():
+    for meeting in map(Path, sys.argv[3:]):
+        (meeting / sys.argv[2].replace("/", "-")).touch()
+        while len(list(meeting.iterdir())) < 2:
+            time.sleep(0.01)
+
 class Scripted:
     name = "transformers"
     def generate(self, requests, sampling, *, stop=None):
+        wait_for_the_other()
         for number, request in enumerate(requests):
             for key in request.keys:
                 yield key, Generation(f"### The final answer is: {key.seed % 5}", 9, "stop", 30, 9)
@@ -40,16 +48,20 @@ class Scripted:
                 return
 
 store = Path(sys.argv[1])
+shard = parse_shard(sys.argv[2])
 with Catalog.open(store, read_only=True) as catalog:
     samples = catalog.samples("small")
-result = run_probe(store, samples, fingerprint(), Scripted, progress=lambda done, total, note: print(done, flush=True))
+result = run_probe(
+    store, samples, fingerprint(), Scripted, shard=shard, progress=lambda done, total, note: print(done, flush=True)
+)
 print("finished", result.num_generated, flush=True)
 """
 
 
-def start(store: Path) -> subprocess.Popen[str]:
+def start(store: Path, shard: str = "1/1", code: str = PROBE, *, meeting: Path | None = None) -> subprocess.Popen[str]:
+    """A probe in a process of its own; it generates when another has come to the meeting, if there is to be one."""
     return subprocess.Popen(
-        [sys.executable, "-c", PROBE, str(store)],
+        [sys.executable, "-c", code, str(store), shard, *([] if meeting is None else [str(meeting)])],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
@@ -107,3 +119,47 @@ def test_an_interrupted_probe_finishes_its_batch_and_says_how_to_go_on(tmp_path:
     counts = [int(line) for line in out.splitlines() if line.isdigit()]
     with Catalog.open(store, read_only=True) as catalog:
         assert len(catalog.rollout_keys(fingerprint().probe_id)) == max(counts, default=0)
+
+
+def test_two_shards_at_once_make_every_rollout_once(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    sample_ids = fill(store, {"train": 150})
+    meeting = tmp_path / "meeting"
+    meeting.mkdir()
+    processes = [start(store, shard, meeting=meeting) for shard in ("1/2", "2/2")]
+    told = []
+    for process in processes:
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+        told += [int(line.split()[1]) for line in out.splitlines() if line.startswith("finished")]
+
+    assert sum(told) == 1200
+    with Catalog.open(store, read_only=True) as catalog:
+        kept = catalog.rollout_keys(fingerprint().probe_id)
+    assert kept == {(sample_id, index) for sample_id in sample_ids for index in range(8)}
+    found = list(read_spool(store / "probes" / fingerprint().probe_id / "spool"))
+    parts = [{one.key.sample_id for one in segment.rollouts} for segment in found]
+    assert [len(segment.rollouts) for segment in found] == [len(part) * 8 for part in parts]
+    assert len(parts) == 2
+    assert not parts[0] & parts[1]
+
+
+def test_a_second_interrupt_ends_a_batch_that_takes_long_and_keeps_what_was_made(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    fill(store, {"train": 150})
+    slow = PROBE.replace("if number % 3 == 2:", "if number == 9:").replace("time.sleep(0.005)", "time.sleep(600)")
+    process = start(store, code=slow)
+    assert process.stdout is not None
+    while int(process.stdout.readline()) < 80:
+        pass
+    # All before the batch that takes long is acknowledged.
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    assert "once more stops at once" in process.stderr.readline()
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert "KeyboardInterrupt" in err
+    with Catalog.open(store, read_only=True) as catalog:
+        assert len(catalog.rollout_keys(fingerprint().probe_id)) == 80

@@ -19,7 +19,7 @@ import pytest
 from pebr_data.catalog.ingest import build
 from pebr_data.catalog.store import Catalog
 from pebr_data.config import CatalogConfig, ProbeConfig, ShapesSourceConfig
-from pebr_data.grading import grade
+from pebr_data.grading import Grader, grade
 from pebr_data.types import Condition, Fingerprint, Generation, Rollout, RolloutKey, Sample
 from pebr_train.done import Done, FinalFile, write_done
 from pebr_train.evaluate import greedy_of, measure
@@ -64,7 +64,7 @@ def roll(catalog: Catalog, fingerprint: Fingerprint, samples: list[Sample], coun
             if index == 0 and fingerprint.temperature:
                 text += f"\n### Note: {HOSTILE}"
             generation = Generation(text, len(text.split()), "stop", 40, 9)
-            rollouts.append(Rollout(key, generation, grade(text, sample)))
+            rollouts.append(Rollout(key, generation, grade(text, sample, Grader())))
     catalog.merge_rollouts(rollouts)
 
 

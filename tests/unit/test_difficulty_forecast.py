@@ -12,9 +12,10 @@ from pebr_data.difficulty.guessing import chance
 from pebr_data.difficulty.populations import POPULATIONS, Population, draw_outcomes, draw_population
 from pebr_data.difficulty.posterior import Posterior
 from pebr_data.difficulty.prior import UNIFORM, Prior
-from pebr_data.difficulty.signal import ScaleRewards, expected_signal
+from pebr_data.difficulty.signal import expected_signal
 from pebr_data.difficulty.simulation import Probed, judge, probe
 from pebr_data.difficulty.stopping import exact_stops
+from pebr_data.types import ScaleRewards
 
 
 def everything(k: IntArray, n: IntArray) -> BoolArray:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from pebr_data.difficulty.counts import FloatArray
 from pebr_data.difficulty.prior import UNIFORM, Prior
-from pebr_data.difficulty.signal import ScaleRewards, expected_informative, expected_signal, signal
+from pebr_data.difficulty.signal import expected_informative, expected_signal, signal
 from pebr_data.difficulty.unbiased import unbiased_signal
+from pebr_data.types import ScaleRewards
 
 lightly = settings(max_examples=25, deadline=None)
 rates = st.floats(0, 1)

@@ -224,7 +224,7 @@ def test_damage_in_the_spool_is_named_and_its_rollout_made_again(store: Path, mo
 def test_one_run_of_a_probe_at_a_time(store: Path) -> None:
     with (
         probe_lock(store / "probes" / fingerprint().probe_id),
-        pytest.raises(BusyError, match=r"process \d+ is running this probe"),
+        pytest.raises(BusyError, match=r"process \d+ on \S+ is running this probe"),
     ):
         run(store, Scripted())
     assert run(store, Scripted()).num_generated == 24

@@ -40,6 +40,8 @@ TABLES: dict[str, type[BaseModel]] = {
     "Options of `vllm`": engine_options.VllmOptions,
     "Options of `server`": engine_options.ServerOptions,
     "A mixture": config.MixtureConfig,
+    "`where` of a mixture": config.WhereConfig,
+    "`caps` of a mixture": config.CapsConfig,
     "The recipe": recipe.Recipe,
     "A stage of kind `sft`": recipe.SftStage,
     "A stage of kind `grpo`": recipe.GrpoStage,

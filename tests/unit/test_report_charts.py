@@ -105,7 +105,15 @@ def test_numbers_are_short() -> None:
 
 
 def rates(*rows: tuple[str, int, str | None]) -> pl.DataFrame:
-    return pl.DataFrame(rows, schema=["band", "num_correct", "skill"], orient="row")
+    """Pass rates of complete groups of eight, but for `unprobed`."""
+    table = pl.DataFrame(rows, schema=["band", "num_correct", "skill"], orient="row")
+    return table.with_columns(pass_rate=pl.when(pl.col("band") != "unprobed").then(pl.col("num_correct") / 8))
+
+
+def test_a_sample_that_was_stopped_early_has_a_band_and_is_in_no_bar() -> None:
+    table = rates(("easy", 8, "a"), ("medium", 1, "a")).with_columns(pass_rate=pl.Series([1.0, None]))
+    assert correct_counts("base", "before", table, 8).counts == (0,) * 8 + (1,)
+    assert skill_bands([("base", "before", table)])[0].policies[0].medium == 1
 
 
 def test_incomplete_groups_are_in_no_bar_and_no_band() -> None:

@@ -3,17 +3,34 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import polars as pl
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pebr_data.hashing import digest
 from pebr_data.select.draw import draw
-from pebr_data.select.policies import POLICIES, POOL, Choice, choose_all, choose_pebr, choose_random
+from pebr_data.select.policies import (
+    POLICIES,
+    POOL,
+    Choice,
+    Terms,
+    choose_all,
+    choose_pebr,
+    choose_random,
+    choose_signal,
+)
 from pebr_data.types import Band
+
+WORTH = {Band.EASY: 0.3, Band.MEDIUM: 0.9, Band.HARD: 0.1, Band.UNPROBED: None}
 
 
 def pooled(rows: Iterable[tuple[str, Band]]) -> pl.DataFrame:
-    return pl.DataFrame([(sample_id, str(band), "unprobed") for sample_id, band in rows], schema=POOL, orient="row")
+    """A pool whose samples come from the sources `even` and `odd` in turn; their signal goes by the band."""
+    told = [
+        (sample_id, ("even", "odd")[n % 2], None, str(band), "unprobed" if band is Band.UNPROBED else None, WORTH[band])
+        for n, (sample_id, band) in enumerate(rows)
+    ]
+    return pl.DataFrame(told, schema=POOL, orient="row")
 
 
 def reasons(choice: Choice) -> dict[str, str]:
@@ -26,11 +43,12 @@ pools = st.lists(
 sizes = st.one_of(st.none(), st.integers(1, 6))
 
 
+@settings(deadline=None)
 @given(pools, sizes, st.sampled_from([Band.EASY, Band.MEDIUM, Band.HARD]), st.sampled_from(sorted(POLICIES)))
 def test_every_sample_is_either_kept_or_dropped_with_a_reason(
     pool: pl.DataFrame, size: int | None, band: Band, policy: str
 ) -> None:
-    choice = POLICIES[policy](pool, band=band, size=size, salt="s")
+    choice = POLICIES[policy](pool, Terms("s", size=size, band=band))
 
     assert set(choice.kept) | set(reasons(choice)) == set(pool["sample_id"])
     assert len(choice.kept) + len(choice.drops) == len(pool)
@@ -38,11 +56,12 @@ def test_every_sample_is_either_kept_or_dropped_with_a_reason(
     assert size is None or len(choice.kept) <= size
 
 
+@settings(deadline=None)
 @given(pools, sizes)
 def test_the_order_of_the_pool_does_not_matter(pool: pl.DataFrame, size: int | None) -> None:
     for policy in POLICIES.values():
-        forward = policy(pool, band=Band.MEDIUM, size=size, salt="s")
-        backward = policy(pool[::-1], band=Band.MEDIUM, size=size, salt="s")
+        forward = policy(pool, Terms("s", size=size, band=Band.MEDIUM))
+        backward = policy(pool[::-1], Terms("s", size=size, band=Band.MEDIUM))
         assert list(forward.kept) == list(backward.kept)
         assert reasons(forward) == reasons(backward)
 
@@ -50,7 +69,7 @@ def test_the_order_of_the_pool_does_not_matter(pool: pl.DataFrame, size: int | N
 def test_pebr_takes_exactly_its_band() -> None:
     pool = pooled((f"{band}{n}", band) for band in Band for n in range(3))
 
-    choice = choose_pebr(pool, band=Band.HARD, size=None, salt="s")
+    choice = choose_pebr(pool, Terms("s", band=Band.HARD))
 
     assert sorted(choice.kept) == ["hard0", "hard1", "hard2"]
     assert reasons(choice)["easy0"] == "band-easy"
@@ -61,8 +80,8 @@ def test_pebr_takes_exactly_its_band() -> None:
 def test_pebr_with_a_limit_keeps_a_prefix_of_what_it_keeps_without() -> None:
     pool = pooled((f"{n}", Band.EASY) for n in range(50))
 
-    whole = choose_pebr(pool, band=Band.EASY, size=None, salt="s")
-    part = choose_pebr(pool, band=Band.EASY, size=20, salt="s")
+    whole = choose_pebr(pool, Terms("s", band=Band.EASY))
+    part = choose_pebr(pool, Terms("s", size=20, band=Band.EASY))
 
     assert list(part.kept) == list(whole.kept[:20])
     assert set(reasons(part).values()) == {"over-limit"}
@@ -71,7 +90,7 @@ def test_pebr_with_a_limit_keeps_a_prefix_of_what_it_keeps_without() -> None:
 def test_random_draws_from_every_band_but_never_an_unprobed_sample() -> None:
     pool = pooled((f"{band}{n}", band) for band in Band for n in range(100))
 
-    choice = choose_random(pool, band=None, size=60, salt="s")
+    choice = choose_random(pool, Terms("s", size=60))
 
     drawn = pool.filter(pl.col("sample_id").is_in(choice.kept.implode()))["band"]
     assert {Band.EASY, Band.MEDIUM, Band.HARD} == set(drawn)
@@ -81,8 +100,8 @@ def test_random_draws_from_every_band_but_never_an_unprobed_sample() -> None:
 def test_another_salt_gives_another_order() -> None:
     pool = pooled((f"{n}", Band.EASY) for n in range(50))
 
-    one = choose_random(pool, band=None, size=None, salt="1")
-    two = choose_random(pool, band=None, size=None, salt="2")
+    one = choose_random(pool, Terms("1"))
+    two = choose_random(pool, Terms("2"))
 
     assert sorted(one.kept) == sorted(two.kept)
     assert list(one.kept) != list(two.kept)
@@ -91,10 +110,39 @@ def test_another_salt_gives_another_order() -> None:
 def test_all_takes_the_whole_split_probed_or_not() -> None:
     pool = pooled((f"{band}{n}", band) for band in Band for n in range(3))
 
-    choice = choose_all(pool, band=None, size=None, salt="s")
+    choice = choose_all(pool, Terms("s"))
 
     assert sorted(choice.kept) == sorted(pool["sample_id"])
     assert not reasons(choice)
+
+
+def test_signal_takes_the_highest_first_and_shows_them_in_the_draw_s_order() -> None:
+    pool = pooled((f"{band}{n}", band) for n in range(20) for band in Band)
+
+    choice = choose_signal(pool, Terms("s", size=30, threshold=0.2))
+
+    assert [sum(one.startswith(band) for one in choice.kept) for band in Band] == [10, 20, 0, 0]
+    assert choice.reasons() == {"below-threshold": 20, "over-limit": 10, "unprobed": 20}
+    assert choice.kept.to_list() == [one for one in choose_all(pool, Terms("s")).kept if one in set(choice.kept)]
+
+
+def test_quotas_give_as_many_of_each_source() -> None:
+    pool = pooled((f"{n}", Band.EASY) for n in range(100))
+
+    choice = choose_random(pool, Terms("s", quotas={"even": 7, "odd": 2}))
+
+    assert sorted(int(one) % 2 for one in choice.kept) == [0] * 7 + [1] * 2
+    assert choice.reasons() == {"not-drawn": 91}
+
+
+@pytest.mark.parametrize("policy", ["pebr", "signal", "random", "all"])
+def test_no_cap_is_exceeded_and_what_one_holds_back_says_so(policy: str) -> None:
+    pool = pooled((f"{n}", Band.MEDIUM) for n in range(40))
+
+    choice = POLICIES[policy](pool, Terms("s", band=Band.MEDIUM, caps={"source": 3}))
+
+    assert sorted(int(one) % 2 for one in choice.kept) == [0] * 3 + [1] * 3
+    assert choice.reasons() == {"source-cap": 34}
 
 
 @given(st.lists(st.text(max_size=4), unique=True), st.text(max_size=3))

@@ -10,8 +10,13 @@ WITH counted AS (
     FROM grades
     WHERE probe_id = $probe_id AND grader_version = $grader_version AND idx < $group_size
     GROUP BY sample_id
+),
+-- As in samples.sql: the type of a corrected gold stands in for the source's.
+fixes AS (
+    SELECT sample_id, answer_type FROM gold_fixes WHERE golds = (SELECT golds FROM golds_in_force)
 )
 SELECT samples.sample_id, source, position, split, skill,
+       coalesce(fixes.answer_type, samples.answer_type) AS answer_type, len(options) AS num_options,
        coalesce(num_correct, 0)    AS num_correct,
        coalesce(num_wrong, 0)      AS num_wrong,
        coalesce(num_unparsed, 0)   AS num_unparsed,
@@ -20,6 +25,7 @@ SELECT samples.sample_id, source, position, split, skill,
        coalesce(num_error, 0)      AS num_error
 FROM samples
 LEFT JOIN counted USING (sample_id)
+LEFT JOIN fixes USING (sample_id)
 WHERE ($split::VARCHAR IS NULL OR split = $split)
   AND CASE WHEN $catalog::VARCHAR IS NULL
            THEN counted.sample_id IS NOT NULL

@@ -1,0 +1,141 @@
+"""Forecasts of mixtures: what the first pass of training over each will show, under the training's own settings.
+
+    rates, choices = preview(config, store)
+    foreseen = forecast_mixtures(config, store, rates, {name: one.kept for name, one in choices.items()})
+
+The accuracy reward and the probed policy are forecast: a stage whose reward is another, or which starts from another
+model, will see other figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from pebr_data.catalog.store import Catalog
+from pebr_data.config import CatalogConfig
+from pebr_data.select.pool import Rates, group_size, learn_split
+from pebr_data.types import Json, ScaleRewards
+
+if TYPE_CHECKING:
+    from pebr_data.difficulty.forecast import Expected, Forecast
+
+BATCH_SIZE = 1_024
+"""Completions of an update, where nobody says: the paper's stage 2, 128 prompts of 8."""
+MAX_MEASURED = 4_096
+"""Samples of a mixture whose completion lengths are read; more would not narrow the interval that anybody can see."""
+
+
+@dataclass(frozen=True, slots=True)
+class MixtureForecast:
+    """The first pass over a mixture.
+
+    Attributes:
+        scale_rewards: What it holds under.
+        first_pass: Zero-variance share, mean reward and squared advantage, with G.
+        completion_tokens: Mean tokens of a completion.
+        batch_size: Completions of an update.
+        priors: Where the priors come from that it was computed under, in words, by how many of the split's samples.
+    """
+
+    scale_rewards: ScaleRewards
+    first_pass: Forecast
+    completion_tokens: Expected
+    batch_size: int
+    priors: Mapping[str, int]
+
+    def to_json(self) -> dict[str, Json]:
+        """Plain values; each figure as mean, low and high (95 %)."""
+        seen = self.first_pass
+        figures = {
+            "zero_variance": seen.zero_variance,
+            "mean_reward": seen.mean_reward,
+            "squared_advantage": seen.squared_advantage,
+            "completion_tokens": self.completion_tokens,
+        }
+        told = {name: {"mean": one.mean, "low": one.low, "high": one.high} for name, one in figures.items()}
+        told["tokens_per_update"] = {name: value * self.batch_size for name, value in told["completion_tokens"].items()}
+        return {
+            "num_samples": seen.num_samples,
+            "num_generations": seen.group_size,
+            "scale_rewards": self.scale_rewards,
+            "batch_size": self.batch_size,
+            **told,
+            "priors": dict(self.priors),
+        }
+
+
+def forecast_mixtures(
+    config: CatalogConfig,
+    store: Path,
+    rates: Rates,
+    kept: Mapping[str, pl.Series],
+    *,
+    num_generations: int | None = None,
+    scale_rewards: ScaleRewards | None = None,
+    batch_size: int = BATCH_SIZE,
+) -> dict[str, MixtureForecast | None]:
+    """What the first pass over each mixture will show.
+
+    Args:
+        config: The catalog YAML.
+        store: The store.
+        rates: What the mixtures were chosen by.
+        kept: The mixtures' sample ids, by name.
+        num_generations: G of the training; by default what each mixture says, else what was probed.
+        scale_rewards: The training's; by default what each mixture says.
+        batch_size: Completions of an update.
+
+    Returns:
+        By name; None for a mixture that is empty or none of whose samples was probed.
+    """
+    from pebr_data.difficulty.lengths import expected_tokens
+
+    known = dict(rates.known)
+    redrawn = {}
+    lengths = _lengths(config, store, rates, kept)
+    foreseen: dict[str, MixtureForecast | None] = {}
+    for name, sample_ids in kept.items():
+        mixture = config.mixtures[name]
+        chosen = rates.samples.join(sample_ids.to_frame("sample_id"), on="sample_id", how="semi")
+        # A group of one has no variance to speak of; G = 1 is a probe's, never a training's.
+        size = max(num_generations or group_size(config, mixture), 2)
+        if not chosen["num_rollouts"].sum():
+            foreseen[name] = None
+            continue
+        if mixture.split not in known:
+            known[mixture.split] = learn_split(rates.samples, mixture.split)
+        if mixture.split not in redrawn:
+            redrawn[mixture.split] = known[mixture.split].redrawn()
+        its = known[mixture.split]
+        scale = scale_rewards or mixture.scale_rewards
+        first_pass = its.forecast(chosen, size, scale, redrawn=redrawn[mixture.split])
+        foreseen[name] = MixtureForecast(
+            scale_rewards=scale,
+            first_pass=first_pass,
+            completion_tokens=expected_tokens(lengths[name], first_pass.mean_reward, len(sample_ids), size),
+            batch_size=batch_size,
+            priors=its.sources_of_priors(),
+        )
+    return foreseen
+
+
+def _lengths(
+    config: CatalogConfig, store: Path, rates: Rates, kept: Mapping[str, pl.Series]
+) -> dict[str, pl.DataFrame]:
+    """The completion lengths of a part of each mixture's samples."""
+    probed = rates.samples.filter(pl.col("num_rollouts") > 0).select("sample_id")
+    # Training sees a mixture in the order of a draw, so its head is a random part of it.
+    heads = {
+        name: its.to_frame("sample_id").join(probed, on="sample_id", how="semi", maintain_order="left")[:MAX_MEASURED]
+        for name, its in kept.items()
+    }
+    with Catalog.open(store, read_only=True) as catalog:
+        return {
+            name: catalog.completion_lengths(rates.probe.probe_id, head["sample_id"].to_list(), config.probe.rollouts)
+            for name, head in heads.items()
+        }

@@ -1,0 +1,136 @@
+"""The pool: the samples that a mixture's policy may choose from, with what the probe says of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from pebr_data.catalog.rollouts import KnownProbe
+from pebr_data.catalog.store import Catalog
+from pebr_data.config import CatalogConfig, MixtureConfig
+from pebr_data.errors import DataError, RefusedError
+from pebr_data.select.default_probe import find_probe
+from pebr_data.types import Band
+
+if TYPE_CHECKING:
+    from pebr_data.difficulty.known import Known
+
+MIN_ROLLOUTS = 2
+"""Rollouts from which `signal` judges a sample: one says neither that outcomes vary nor that they do not."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rates:
+    """What a probe says of a catalog.
+
+    Attributes:
+        probe: The probe.
+        samples: `Catalog.bands` of the whole catalog, and `mark`: why a sample is left out whatever its band
+            (`duplicate`, `in-benchmark`), or null.
+        known: What is known of the samples of each split that is chosen from by signal, under priors fitted to all of
+            its probed samples, marked or not.
+    """
+
+    probe: KnownProbe
+    samples: pl.DataFrame
+    known: Mapping[str, Known]
+
+
+def read_rates(config: CatalogConfig, store: Path, asked: str | None, names: Sequence[str]) -> Rates:
+    """The rates that these mixtures go by.
+
+    Args:
+        config: The catalog YAML.
+        store: The store it was built into.
+        asked: The probe, as `find_probe` takes it.
+        names: Mixtures of the YAML.
+    """
+    with Catalog.open(store, read_only=True) as catalog:
+        probe = find_probe(catalog, store, config, asked)
+        bands = catalog.bands(probe.probe_id, config.probe.rollouts, config.name)
+        marks = catalog.marks(config.name).rename({"reason": "mark"})
+    samples = bands.join(marks, on="sample_id", how="left", maintain_order="left")
+    mixtures = [_judged_as(config, name) for name in names]
+    splits = {mixture.split for mixture in mixtures if mixture.policy == "signal"}
+    return Rates(probe, samples, {split: learn_split(samples, split) for split in sorted(splits)})
+
+
+def learn_split(samples: pl.DataFrame, split: str) -> Known:
+    """What is known of the samples of one split."""
+    # SciPy takes a moment to import, and selecting by bands alone needs none of it.
+    from pebr_data.difficulty.known import learn
+
+    return learn(samples.filter(split=split))
+
+
+def pool_of(config: CatalogConfig, name: str, rates: Rates) -> pl.DataFrame:
+    """What the mixture's policy chooses from: the columns of `policies.POOL`.
+
+    Raises:
+        DataError: The mixture's split has no samples.
+        RefusedError: None of them was probed to the end, and the policy goes by pass rates.
+    """
+    mixture = config.mixtures[name]
+    judged_as = _judged_as(config, name)
+    samples = rates.samples.filter(split=mixture.split)
+    if samples.is_empty():
+        splits = ", ".join(sorted(set(rates.samples["split"])))
+        raise DataError(
+            f"the mixture {name!r} takes from the split {mixture.split!r}, which has no samples; there are: {splits}",
+            where=str(config.path),
+            help="set the mixture's `split` to one of those, or add it to a source and build again",
+        )
+    samples = samples.with_columns(gap=_gap(judged_as))
+    if mixture.policy != "all" and samples["gap"].null_count() == 0:
+        wanted = f"all its {config.probe.rollouts}" if judged_as.policy != "signal" else f"{MIN_ROLLOUTS}"
+        raise RefusedError(
+            f"no sample of the split {mixture.split!r} has {wanted} rollouts",
+            where=f"mixture {name}, probe {rates.probe.probe_id}",
+            help=f"finish probing {rates.probe.fingerprint.model}: pebr-data probe {config.path} --model MODEL",
+        )
+    signal = pl.lit(None, pl.Float64)
+    if mixture.policy == "signal":
+        known = rates.known[mixture.split]
+        samples = known.join(samples, group_size(config, mixture), mixture.scale_rewards)
+        signal = pl.when(pl.col("gap").is_null()).then("signal")
+    pool = samples.filter(pl.coalesce("mark", where_reason(config, name)).is_null())
+    return pool.select("sample_id", "source", "skill", "band", "gap", signal=signal)
+
+
+def where_reason(config: CatalogConfig, name: str) -> pl.Expr:
+    """Why the mixture may not take a sample at all: `other-source`, `other-skill`, `other-answer-type`, or null."""
+    wanted = {key: its for key, its in _judged_as(config, name).where.model_dump().items() if its}
+    reasons = [
+        pl.when(~pl.col(key).is_in(its).fill_null(False)).then(pl.lit(f"other-{key.replace('_', '-')}"))
+        for key, its in wanted.items()
+    ]
+    return pl.coalesce(*reasons, pl.lit(None, pl.String))
+
+
+def group_size(config: CatalogConfig, mixture: MixtureConfig) -> int:
+    """The training's G as far as the catalog knows: the mixture's `num_generations`, else what is probed."""
+    return config.probe.rollouts if mixture.num_generations is None else mixture.num_generations
+
+
+def _judged_as(config: CatalogConfig, name: str) -> MixtureConfig:
+    """Whose rules say which samples could be chosen: the mixture's own, or those of the one it matches."""
+    mixture = config.mixtures[name]
+    return mixture if mixture.match is None else config.mixtures[mixture.match]
+
+
+def _gap(mixture: MixtureConfig) -> pl.Expr:
+    """Why a sample cannot be judged; null where it can."""
+    judged = pl.col("band") != str(Band.UNPROBED)
+    if mixture.policy == "signal":
+        judged |= (pl.col("num_rollouts") >= MIN_ROLLOUTS) & (pl.col("num_ungradable") == 0)
+    return (
+        pl.when(judged).then(pl.lit(None, pl.String))
+        .when(pl.col("num_ungradable") > 0).then(pl.lit("ungradable"))
+        .when(pl.col("num_error") > 0).then(pl.lit("error"))
+        .when(pl.col("num_rollouts") > 0).then(pl.lit("incomplete"))
+        .otherwise(pl.lit("unprobed"))
+    )  # fmt: skip

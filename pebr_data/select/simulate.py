@@ -1,0 +1,141 @@
+"""Simulating: how a stopping rule and a policy would do on samples whose pass rates are known.
+
+    trial = simulate("hard", stop="exact", policy="signal", num_samples=10_000, limit=2_000)
+
+Rollouts are drawn from the true pass rates and stopped by the rules of `difficulty.stopping`; the samples are then
+chosen by the functions that choose real ones (`policies.POLICIES`) and forecast as real ones are (`difficulty.known`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import polars as pl
+
+from pebr_data.difficulty.counts import BoolArray, IntArray
+from pebr_data.difficulty.known import learn
+from pebr_data.difficulty.populations import Population, draw_outcomes, draw_population
+from pebr_data.difficulty.simulation import Probed, Stops, Verdict, judge, probe
+from pebr_data.difficulty.stopping import exact_bands, exact_stops, posterior_stops
+from pebr_data.select.policies import POLICIES, Terms
+from pebr_data.types import Band, Json
+
+CONFIDENCE = 0.9
+"""Of the stopping rule `posterior`."""
+CAPACITY = 256
+"""Rollouts that the imagined engine runs at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A population, a rule, a policy, and how they did.
+
+    Attributes:
+        population: Its name in `POPULATIONS`.
+        stop: The stopping rule.
+        policy: The selection policy.
+        verdict: What came of it.
+    """
+
+    population: str
+    stop: str
+    policy: str
+    verdict: Verdict
+
+    def to_json(self) -> dict[str, Json]:
+        """Plain values; what cannot be told, as the precision of nothing, is null."""
+        told = asdict(self.verdict)
+        figures = {name: None if value != value else value for name, value in told.items()}
+        return {"population": self.population, "stop": self.stop, "policy": self.policy, **figures}
+
+
+def simulate(
+    population: str,
+    stop: str = "fixed",
+    policy: str = "pebr",
+    *,
+    num_samples: int = 10_000,
+    max_rollouts: int = 8,
+    num_generations: int = 8,
+    limit: int | None = None,
+    seed: int = 0,
+) -> Trial | None:
+    """One trial.
+
+    Args:
+        population: A name in `POPULATIONS`.
+        stop: `fixed`: all rollouts of every sample; `exact`: until the paper's band is certain; `posterior`: until one
+            band has probability `CONFIDENCE`.
+        policy: `pebr` takes the medium band; `signal` as many samples as that has, those with the highest signal.
+        num_samples: Samples of the population.
+        max_rollouts: The most that any sample gets.
+        num_generations: The training's G.
+        limit: At most this many samples are taken.
+        seed: Of everything that is drawn.
+
+    Returns:
+        How it did; None where no sample is medium, so that there is nothing to compare.
+    """
+    truth = draw_population(population, num_samples, seed)
+    outcomes = draw_outcomes(truth, max_rollouts, seed)
+    probed = probe(outcomes, _rule(truth, stop, max_rollouts, num_generations), capacity=CAPACITY)
+    samples = _samples(truth, probed.num_correct, probed.num_rollouts)
+    known = learn(samples)
+    pool = known.join(samples, num_generations).with_columns(band=_bands(probed, stop, max_rollouts))
+    size = int((pool["band"] == str(Band.MEDIUM)).sum())
+    if not size:
+        return None
+    terms = Terms(f"{population}/{seed}", size=min(size, limit or size), band=Band.MEDIUM)
+    kept = POLICIES[policy](pool, terms).kept.cast(pl.Int64).to_numpy()
+    chosen: BoolArray = np.zeros(num_samples, dtype=np.bool_)
+    chosen[kept] = True
+    foreseen = known.forecast(samples[kept], num_generations, redrawn=known.redrawn(seed), seed=seed)
+    return Trial(population, stop, policy, judge(truth, probed, chosen, foreseen, num_generations, seed))
+
+
+def _samples(truth: Population, num_correct: IntArray, num_rollouts: IntArray) -> pl.DataFrame:
+    """The simulated samples as the catalog has real ones; their ids are their numbers."""
+    return pl.DataFrame(
+        {
+            "sample_id": np.arange(len(truth.pass_rate)),
+            "source": truth.stratum,
+            "num_options": truth.num_options,
+            "num_correct": num_correct,
+            "num_rollouts": num_rollouts,
+        }
+    ).with_columns(
+        pl.col("sample_id", "source").cast(pl.String),
+        answer_type=pl.when(pl.col("num_options") > 0).then(pl.lit("choice")).otherwise(pl.lit("number")),
+        skill=pl.lit(None, pl.String),
+        gap=pl.lit(None, pl.String),
+    )
+
+
+def _rule(truth: Population, stop: str, max_rollouts: int, num_generations: int) -> Stops:
+    def posterior(k: IntArray, n: IntArray) -> BoolArray:
+        known = learn(_samples(truth, k, n))
+        return posterior_stops(
+            known.posterior_of(_samples(truth, k, n)),
+            n,
+            num_generations,
+            confidence=CONFIDENCE,
+            max_rollouts=max_rollouts,
+        )
+
+    rules: dict[str, Stops] = {
+        "fixed": lambda k, n: np.asarray(n >= max_rollouts),
+        "exact": lambda k, n: exact_stops(k, n, max_rollouts),
+        "posterior": posterior,
+    }
+    return rules[stop]
+
+
+def _bands(probed: Probed, stop: str, max_rollouts: int) -> pl.Series:
+    """The paper's bands; under `posterior`, which may stop with less, those of the rollouts that there are."""
+    group_size = probed.num_rollouts if stop == "posterior" else np.full_like(probed.num_rollouts, max_rollouts)
+    bands = np.empty(len(group_size), dtype=object)
+    for size in np.unique(group_size):
+        here = group_size == size
+        bands[here] = exact_bands(probed.num_correct[here], probed.num_rollouts[here], int(size))
+    return pl.Series("band", bands.tolist(), dtype=pl.String)

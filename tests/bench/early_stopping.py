@@ -1,0 +1,110 @@
+"""How many rollouts does `--stop exact` save, and are the bands those of all eight? Stored completions, probed again.
+
+    .venv/bin/python tests/bench/early_stopping.py                 # probes 768 samples of shapes first: some minutes
+    .venv/bin/python tests/bench/early_stopping.py --store store --catalog catalogs/shapes.yaml
+
+Every row is a probe of its own through the real store, whose engine gives what was stored under each sample and index.
+`capacity` is how many rollouts a round should have, `smallest` how many of one sample it asks for at least.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from pebr_data.catalog.store import Catalog
+from pebr_data.cli import main as pebr_data
+from pebr_data.cli.output import print_table
+from pebr_data.config import load_catalog_config
+from pebr_data.engines.base import Request, Sampling
+from pebr_data.models import resolve_model
+from pebr_data.probe import rounds
+from pebr_data.probe.run import fingerprint_of, run_probe
+from pebr_data.types import Condition, Generation, RolloutKey, StopRule
+
+Stored = Mapping[tuple[str, int], Generation]
+
+
+class Replayed:
+    """Gives what was stored, and counts how often it was asked."""
+
+    name = "transformers"
+
+    def __init__(self, stored: Stored) -> None:
+        self.stored = stored
+        self.num_rounds = 0
+        self.num_prompts = 0
+
+    def generate(
+        self, requests: Iterable[Request], sampling: Sampling, *, stop: Callable[[], object] | None = None
+    ) -> Iterator[tuple[RolloutKey, Generation]]:
+        self.num_rounds += 1
+        for request in requests:
+            self.num_prompts += 1
+            for key in request.keys:
+                yield key, self.stored[key.sample_id, key.index]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--store", type=Path, help="a store whose catalog was probed already; it is only copied")
+    parser.add_argument("--catalog", type=Path, default=Path("catalogs/shapes.yaml"))
+    parser.add_argument("--model", default="pebr-tiny")
+    parser.add_argument("--samples", type=int, default=768, help="at most so many")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        store = Path(directory) / "store"
+        if arguments.store is None:
+            asked = ["--model", arguments.model, "--limit", str(arguments.samples), "--stop", "none"]
+            for command in (["build", str(arguments.catalog)], ["probe", str(arguments.catalog), *asked]):
+                if code := pebr_data([*command, "--store", str(store)]):
+                    raise SystemExit(code)
+        else:
+            shutil.copytree(arguments.store, store, ignore=shutil.ignore_patterns("exports", "backups", "spool"))
+        replay(store, arguments.catalog, arguments.model, arguments.samples)
+
+
+def replay(store: Path, catalog_path: Path, model: str, limit: int) -> None:
+    """Probes again from what is stored, under each size of the rounds, and prints a table."""
+    config = load_catalog_config(catalog_path)
+    size = config.probe.rollouts
+    policy = fingerprint_of(config, resolve_model(model))
+    with Catalog.open(store, read_only=True) as catalog:
+        full = catalog.bands(policy.probe_id, size, config.name, config.probe.split)
+        complete = set(full.filter(full["num_rollouts"] == size)["sample_id"])
+        samples = [one for one in catalog.samples(config.name, config.probe.split) if one.sample_id in complete][:limit]
+        ids = [one.sample_id for one in samples]
+        stored = {(one.key.sample_id, one.key.index): one.generation for one in catalog.rollouts(policy.probe_id, ids)}
+    expected = dict(full.select("sample_id", "band").iter_rows())
+    rows = []
+    for capacity, smallest in ((1, 1), (1, 2), (64, 1), (256, 1), (256, 2), (512, 1)):
+        rounds.CAPACITY, rounds.SMALLEST = capacity, smallest
+        engine = Replayed(stored)
+        # No image is shown: nothing is generated.
+        one = replace(policy, model=f"replayed-{capacity}-{smallest}", condition=Condition.BLIND)
+        result = run_probe(store, samples, one, lambda made=engine: made, num_rollouts=size, rule=StopRule.EXACT)
+        with Catalog.open(store, read_only=True) as catalog:
+            found = dict(catalog.bands(one.probe_id, size, config.name).select("sample_id", "band").iter_rows())
+        different = sum(found[sample_id] != expected[sample_id] for sample_id in ids)
+        total = len(ids) * size
+        rows.append(
+            (
+                capacity,
+                smallest,
+                engine.num_rounds,
+                engine.num_prompts,
+                result.num_generated,
+                f"{1 - result.num_generated / total:.1%}",
+                different,
+            )
+        )
+    print(f"{len(ids)} samples of {config.name}, {size} rollouts each, {model}: {len(ids) * size} rollouts")
+    print_table(("capacity", "smallest", "rounds", "prompts", "rollouts", "saved", "bands that differ"), rows)
+
+
+if __name__ == "__main__":
+    main()

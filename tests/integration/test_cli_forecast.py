@@ -1,0 +1,48 @@
+"""`select`, `forecast`, `stats`, `why` and `simulate` on the command line: pass rates and the first pass."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pebr_data.catalog.store import Catalog
+from pebr_data.cli import main as pebr_data
+from tests.drawn_store import SIGNAL, draw_store
+from tests.probed_store import make_config
+
+
+def test_the_commands_say_what_is_foreseen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = tmp_path / "store"
+    draw_store(store)
+    path, there = str(make_config(tmp_path, SIGNAL).path), ["--store", str(store)]
+    assert pebr_data(["select", path, "--json", *there]) == 0
+    selected = {row["mixture"]: row["forecast"] for row in json.loads(capsys.readouterr().out)}
+    assert selected["best"]["num_generations"] == 8
+    assert selected["best"]["tokens_per_update"]["mean"] == pytest.approx(5 * 1024)
+
+    what_if = ["forecast", path, "--mixture", "best", "--num-generations", "16", "--scale-rewards", "none"]
+    assert pebr_data([*what_if, "--json", *there]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert told["forecast"]["zero_variance"]["mean"] < selected["best"]["zero_variance"]["mean"]
+    assert told["forecast"]["squared_advantage"]["high"] < 0.25
+
+    assert pebr_data([*what_if, *there]) == 0
+    assert "zero-variance groups" in capsys.readouterr().out
+    assert pebr_data(["stats", "--rollouts", "8", *there]) == 0
+    assert "fitted to 160 samples" in capsys.readouterr().out
+    with Catalog.open(store, read_only=True) as catalog:
+        sample_id = catalog.samples("small")[0].sample_id
+    assert pebr_data(["why", sample_id, "--rollouts", "8", *there]) == 0
+    assert "(prior fitted to 160 samples)" in capsys.readouterr().out
+
+
+def test_simulate_shows_that_signal_takes_more_that_teach(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["simulate", "--population", "hard", "--samples", "1500", "--limit", "300"]
+    assert pebr_data([*asked, "--json"]) == 0
+    by_policy = {row["policy"]: row for row in json.loads(capsys.readouterr().out)}
+    assert by_policy["signal"]["precision"] > by_policy["pebr"]["precision"] + 0.05
+    assert by_policy["signal"]["num_chosen"] == by_policy["pebr"]["num_chosen"] == 300
+    assert pebr_data([*asked, "--stop", "exact", "--policy", "pebr"]) == 0
+    assert "hard        exact  pebr" in capsys.readouterr().out
