@@ -12,6 +12,7 @@ from pebr_data.strict_yaml import StrictModel
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 Text = Annotated[str, Field(min_length=1)]
 Scalar = str | int | float | bool
+Host = Annotated[str, Field(pattern=r"^([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$")]
 
 
 class ShapesSourceConfig(StrictModel):
@@ -146,6 +147,8 @@ class RowSourceConfig(StrictModel):
         name: Part of each `sample_id`.
         image_root: The directory or tar archive that image paths in rows are relative to; where the data lies when not
             given. Nothing outside it is ever read.
+        allowed_hosts: Hosts (`images.example.org`, `127.0.0.1:8000`) that images are fetched from where a row names
+            them by an address; no other address is ever asked. An address in a private network must stand here itself.
         fields: Which column holds what.
         constants: Columns that every row gets, for `fields` to name.
         keep_if: Rows that miss one of these conditions are left out, counted with the condition as the reason.
@@ -154,6 +157,7 @@ class RowSourceConfig(StrictModel):
 
     name: Name
     image_root: Path | None = None
+    allowed_hosts: tuple[Host, ...] = ()
     fields: FieldsConfig = FieldsConfig()
     constants: dict[Text, Scalar] = Field(default_factory=dict)
     keep_if: tuple[RowCondition, ...] = ()

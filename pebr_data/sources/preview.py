@@ -6,7 +6,7 @@ Nothing is written and nothing is fetched.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
@@ -18,6 +18,7 @@ from pebr_data.errors import DataError
 from pebr_data.images import inspect
 from pebr_data.sources.base import Reject, open_source
 from pebr_data.sources.columns import find
+from pebr_data.sources.fetch import check_address, is_unfetched, unfetched
 from pebr_data.sources.hub import HubReader
 from pebr_data.sources.rows import RowSource
 from pebr_data.sources.suspicions import SeenRow, suspicions
@@ -114,15 +115,22 @@ def preview(config: SourceConfig, base_dir: Path, *, num_shown: int) -> SourcePr
 
 def _seen(source: RowSource) -> Iterator[SeenRow]:
     with ExitStack() as stack:
-        read_path = source.image_reader(stack)
+        read_path = source.image_reader(stack, lambda url: _unfetched(url, source.config.allowed_hosts))
         for row in source.reader.rows(None):
             columns = {} if isinstance(row.columns, DataError) else {**row.columns, **source.config.constants}
             yield SeenRow(row.where, columns, _with_usable_images(source.candidate(row, read_path)))
 
 
+def _unfetched(url: str, hosts: Sequence[str]) -> bytes:
+    check_address(url, hosts)
+    return unfetched(url)
+
+
 def _with_usable_images(item: Candidate | Reject) -> Candidate | Reject:
     if isinstance(item, Candidate):
         for data in item.images:
+            if is_unfetched(data):
+                continue
             try:
                 inspect(data)
             except DataError as error:
@@ -170,6 +178,8 @@ def _columns(fields: FieldsConfig, name: str) -> tuple[str, ...]:
 
 
 def _image(data: bytes) -> str:
+    if is_unfetched(data):
+        return "not fetched before the build"
     info = inspect(data)
     return f"{info.width}x{info.height} {info.format}, {len(data)} bytes"
 
