@@ -9,19 +9,20 @@ block, and only then generate, train or think.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from pebr_data.catalog import duplicates, early_stops, frames, gradings, mixtures, rollouts, samples
+from pebr_data.catalog import early_stops, frames, gradings, rollouts, samples
 from pebr_data.catalog import golds as corrected
 from pebr_data.catalog.connection import connect, transaction
+from pebr_data.catalog.frozen import FrozenMixtures
 from pebr_data.catalog.golds import GoldFix
 from pebr_data.catalog.ingest import IngestCounts, ingest
-from pebr_data.catalog.mixtures import Decision, MixtureSummary
+from pebr_data.catalog.marks import Marks
 from pebr_data.catalog.pass_rates import bands, pass_rates
 from pebr_data.catalog.rollouts import KnownProbe, Probe, Usage
 from pebr_data.catalog.stats import Stats, stats
@@ -30,8 +31,6 @@ from pebr_data.types import (
     Fingerprint,
     FinishReason,
     Grade,
-    Json,
-    Mixture,
     Outcome,
     Rollout,
     RolloutKey,
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
     from pebr_data.sources.base import Reject
 
 
-class Catalog:
+class Catalog(FrozenMixtures, Marks):
     """An open catalog. Get one from `Catalog.open`; it is closed when the block ends."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -307,45 +306,9 @@ class Catalog:
         """
         return bands(self._connection, probe_id, num_rollouts, catalog, split)
 
-    def save_mixture(self, mixture: Mixture, drops: pl.DataFrame) -> None:
-        """Saves a frozen choice (`mixtures.freeze_mixture`) and why each other sample was left out: sample_id, reason.
-
-        Saving the same choice again makes it the newest once more.
-        """
-        mixtures.save_mixture(self._connection, mixture, drops)
-
-    def mixture(self, mixture_id: str) -> Mixture:
-        """The mixture of that id.
-
-        Raises:
-            DataError: There is none.
-        """
-        return mixtures.read_mixture(self._connection, mixture_id)
-
-    def find_mixture(self, catalog: str, name: str, probe_id: str | None, config_digest: str) -> Mixture | None:
-        """The newest mixture chosen under exactly this (`config_digest` of `mixtures.asked_digest`); None: none was."""
-        found = mixtures.find_mixture_id(self._connection, catalog, name, probe_id, config_digest)
-        return None if found is None else mixtures.read_mixture(self._connection, found)
-
-    def find_mixture_id(self, catalog: str, name: str, probe_id: str | None, config_digest: str) -> str | None:
-        """The id of the mixture that `find_mixture` gives, without reading its samples."""
-        return mixtures.find_mixture_id(self._connection, catalog, name, probe_id, config_digest)
-
-    def mixtures(self, catalog: str | None = None) -> list[MixtureSummary]:
-        """Every mixture of that catalog (None: of all) in numbers, oldest first; `mixture` gives one with samples."""
-        return mixtures.summarize_mixtures(self._connection, catalog)
-
     def migrations(self) -> list[tuple[int, str]]:
         """The schema's migrations that the catalog has had: number and name, in order."""
         return self._connection.execute("SELECT number, name FROM migrations ORDER BY number").fetchall()
-
-    def drop_reasons(self, mixture_id: str) -> dict[str, str]:
-        """Why each sample that the mixture left out was left out, by sample_id."""
-        return mixtures.drop_reasons(self._connection, mixture_id)
-
-    def decisions(self, sample_id: str) -> list[Decision]:
-        """What each mixture decided about a sample, oldest first."""
-        return mixtures.decisions(self._connection, sample_id)
 
     def origin(self, sample_id: str) -> tuple[int, list[str]]:
         """Which of its source's candidates a sample is (0, 1, …), and the catalogs that hold it.
@@ -362,39 +325,3 @@ class Catalog:
             DataError: The store has no such catalog.
         """
         return stats(self._connection, catalog, num_rollouts)
-
-    def compared_samples(self, catalog: str) -> pl.DataFrame:
-        """What is compared of a catalog's samples; see `duplicates.compared_samples`.
-
-        Raises:
-            DataError: The store has no such catalog.
-        """
-        return duplicates.compared_samples(self._connection, catalog)
-
-    def compared_images(self, catalog: str) -> pl.DataFrame:
-        """image_hash, phash and thumbnail of a catalog's images that show anything."""
-        return duplicates.compared_images(self._connection, catalog)
-
-    def mark_duplicates(self, catalog: str, found: pl.DataFrame, settings: Mapping[str, Json]) -> None:
-        """Replaces a catalog's duplicates: sample_id, kept_id, reason."""
-        duplicates.mark_duplicates(self._connection, catalog, found, settings)
-
-    def mark_overlaps(self, catalog: str, benchmark: str, found: pl.DataFrame, settings: Mapping[str, Json]) -> None:
-        """Replaces what a catalog shares with a benchmark: sample_id, benchmark_sample_id, reason."""
-        duplicates.mark_overlaps(self._connection, catalog, benchmark, found, settings)
-
-    def forget_duplicates(self, catalog: str) -> None:
-        """Takes a catalog's duplicate marks off."""
-        duplicates.forget_duplicates(self._connection, catalog)
-
-    def forget_overlaps(self, catalog: str) -> None:
-        """Takes a catalog's benchmark marks off."""
-        duplicates.forget_overlaps(self._connection, catalog)
-
-    def marks(self, catalog: str) -> pl.DataFrame:
-        """The samples that a selection leaves out, and why: sample_id, reason (`duplicate` or `in-benchmark`)."""
-        return duplicates.marks(self._connection, catalog)
-
-    def outdated_searches(self, catalog: str) -> list[str]:
-        """The searches that ended before what they compared was last built: a benchmark's name, or ``."""
-        return duplicates.outdated_searches(self._connection, catalog)
