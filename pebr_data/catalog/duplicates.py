@@ -19,7 +19,7 @@ from pebr_data.types import Json
 
 
 @dataclass(frozen=True, slots=True)
-class DuplicateMark:
+class DuplicateCluster:
     """A cluster of duplicates.
 
     Attributes:
@@ -140,11 +140,11 @@ def marks(connection: duckdb.DuckDBPyConnection, catalog: str) -> pl.DataFrame:
     return frame
 
 
-def clusters_of(connection: duckdb.DuckDBPyConnection, sample_id: str) -> list[DuplicateMark]:
+def clusters_of(connection: duckdb.DuckDBPyConnection, sample_id: str) -> list[DuplicateCluster]:
     """See `Catalog.clusters_of`."""
     rows = connection.execute(load_query("clusters_of"), {"sample_id": sample_id}).fetchall()
     return [
-        DuplicateMark(
+        DuplicateCluster(
             catalog, kept_id, dict(zip(ids, reasons, strict=True)), json.loads(settings), searched.replace(tzinfo=UTC)
         )
         for catalog, kept_id, ids, reasons, settings, searched in rows

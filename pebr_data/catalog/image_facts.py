@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import duckdb
@@ -35,6 +35,18 @@ def write_image_facts(connection: duckdb.DuckDBPyConnection, facts: Iterable[Ima
     connection.register("batch_facts", pa.Table.from_pylist(rows, schema=_IMAGES))
     connection.execute("INSERT INTO images SELECT * FROM batch_facts ON CONFLICT DO NOTHING")
     connection.unregister("batch_facts")
+
+
+def read_image_facts(connection: duckdb.DuckDBPyConnection, image_hashes: Sequence[str]) -> list[ImageFacts]:
+    """See `Catalog.image_facts`."""
+    columns = ", ".join(_IMAGES.names)
+    rows = connection.execute(
+        f"SELECT {columns} FROM images WHERE list_contains(?::VARCHAR[], image_hash)", [list(image_hashes)]
+    ).fetchall()
+    found = {
+        row[0]: ImageFacts(**{**dict(zip(_IMAGES.names, row, strict=True)), "flags": tuple(row[6])}) for row in rows
+    }
+    return [found[image_hash] for image_hash in dict.fromkeys(image_hashes) if image_hash in found]
 
 
 def known_images(connection: duckdb.DuckDBPyConnection) -> set[bytes]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from pebr_data.catalog import duplicates
-from pebr_data.catalog.duplicates import DuplicateMark, OverlapMark
+from pebr_data.catalog.duplicates import DuplicateCluster, OverlapMark
 from pebr_data.types import Json
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Marks:
         """The searches that ended before what they compared was last built: a benchmark's name, or ``."""
         return duplicates.outdated_searches(self._connection, catalog)
 
-    def clusters_of(self, sample_id: str) -> list[DuplicateMark]:
+    def clusters_of(self, sample_id: str) -> list[DuplicateCluster]:
         """The clusters of duplicates that a sample is in, one at most for each catalog."""
         return duplicates.clusters_of(self._connection, sample_id)
 

@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from pebr_data.catalog import early_stops, frames, gradings, rollouts, samples
+from pebr_data.catalog import early_stops, frames, gradings, rollouts, samples, source_rows
 from pebr_data.catalog import golds as corrected
 from pebr_data.catalog.connection import connect, transaction
 from pebr_data.catalog.frozen import FrozenMixtures
 from pebr_data.catalog.golds import GoldFix
+from pebr_data.catalog.image_facts import read_image_facts
 from pebr_data.catalog.ingest import IngestCounts, ingest
 from pebr_data.catalog.marks import Marks
 from pebr_data.catalog.pass_rates import bands, pass_rates
 from pebr_data.catalog.rollouts import KnownProbe, Probe, Usage
+from pebr_data.catalog.source_rows import Refusal
 from pebr_data.catalog.stats import Stats, stats
 from pebr_data.types import (
     Candidate,
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-    from pebr_data.images import ImageStore
+    from pebr_data.images import ImageFacts, ImageStore
     from pebr_data.sources.base import Reject
 
 
@@ -317,6 +319,18 @@ class Catalog(FrozenMixtures, Marks):
             DataError: There is no such sample.
         """
         return samples.origin(self._connection, sample_id)
+
+    def sample_at(self, source: str, position: int) -> str | None:
+        """The sample that a source's candidate (0, 1, …) became; None when it became none."""
+        return source_rows.sample_at(self._connection, source, position)
+
+    def refusals_at(self, source: str, position: int) -> list[Refusal]:
+        """Why a source's candidate (0, 1, …) became no sample, by catalog."""
+        return source_rows.refusals_at(self._connection, source, position)
+
+    def image_facts(self, image_hashes: Sequence[str]) -> list[ImageFacts]:
+        """What the gate found out about these images, in their order; those that it has not looked at are left out."""
+        return read_image_facts(self._connection, image_hashes)
 
     def stats(self, catalog: str | None = None, num_rollouts: int = 8) -> Stats:
         """Counts of samples, rejects, bands and outcomes of one catalog, or of every catalog in the store.
