@@ -152,13 +152,16 @@ def _create(path: Path) -> None:
             connection.close()
         with contextlib.suppress(FileExistsError):
             path.hardlink_to(aside)
-        aside.unlink()
     except (OSError, duckdb.Error) as error:
         raise StorageError(
             f"the catalog could not be created: {error}",
             where=str(path),
             help="name a writable directory with --store",
         ) from error
+    finally:
+        for left in (aside, aside.with_name(f"{aside.name}.wal")):
+            with contextlib.suppress(OSError):
+                left.unlink()
 
 
 def _migrate_first(path: Path, deadline: float, wait_seconds: float) -> None:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from pebr_data.catalog import early_stops, frames, gradings, rollouts, samples, source_rows
+from pebr_data.catalog import early_stops, gradings, rollouts, samples, source_rows
 from pebr_data.catalog import golds as corrected
 from pebr_data.catalog.connection import connect, transaction
+from pebr_data.catalog.frames import LazyFrames
 from pebr_data.catalog.frozen import FrozenMixtures
 from pebr_data.catalog.golds import GoldFix
 from pebr_data.catalog.image_facts import read_image_facts
@@ -108,27 +109,10 @@ class Catalog(FrozenMixtures, Marks):
         """
         return samples.read_samples(self._connection, catalog, split, sample_ids, golds)
 
-    def samples_frame(self, catalog: str | None = None, split: str | None = None) -> pl.LazyFrame:
-        """The same samples as a lazy frame, a row each; collect it before the catalog closes.
-
-        Columns as in `Sample` (`metadata` is JSON text). What Polars does not ask for is not read; the data comes as
-        Arrow, without copies, and `.collect().to_arrow()` hands it on likewise.
-
-        Raises:
-            DataError: The store has no such catalog.
-        """
-        return frames.samples_frame(self._connection, catalog, split)
-
-    def rollouts_frame(self, probe_id: str) -> pl.LazyFrame:
-        """A probe's rollouts with the grades that count as a lazy frame, as `samples_frame` has it.
-
-        Columns: sample_id, idx, completion, num_tokens, finish_reason, num_prompt_tokens, num_image_tokens, error,
-        outcome, answer, reason, grader_version.
-
-        Raises:
-            DataError: There is no such probe.
-        """
-        return frames.rollouts_frame(self._connection, probe_id)
+    @property
+    def lazy(self) -> LazyFrames:
+        """Samples, rollouts and pass rates as lazy frames: `catalog.lazy.samples("shapes").select("question")`."""
+        return LazyFrames(self._connection)
 
     def register_probe(self, fingerprint: Fingerprint) -> str:
         """Records a policy before its rollouts are merged; gives its `probe_id`. Registering twice changes nothing."""
@@ -278,7 +262,7 @@ class Catalog(FrozenMixtures, Marks):
         With `catalog` every sample of it is there, probed or not; without, those with rollouts. Only the rollouts with
         indices 0 .. num_rollouts - 1 count, as judged by the grading in force, or by the one that `version` names.
 
-        A frame as `samples_frame` is, but not lazy (`.lazy()` makes it so).
+        A frame that is not lazy; `lazy.pass_rates` gives one.
 
         Columns: sample_id, source, split, skill; num_rollouts, those that say something about the policy, which is the
         sum of num_correct, num_wrong, num_unparsed and num_truncated; num_ungradable and num_error beside them;

@@ -286,6 +286,7 @@ def test_a_build_on_a_full_disk_ends_and_is_finished_when_there_is_room(small_di
             assert pebr_data(["build", str(config), "--store", str(store)]) == 74
     assert pebr_data(["build", str(config), "--store", str(store)]) == 0
     assert examine(store, hash_images=True) == []
+    assert [*store.glob(".*"), *store.glob("images/*/.*")] == []
     with Catalog.open(store, read_only=True) as catalog:
         assert len(catalog.samples("shapes")) == 160
 

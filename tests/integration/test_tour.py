@@ -11,7 +11,9 @@ import pytest
 from pebr_data.cli import main as pebr_data
 
 ROOT = Path(__file__).parents[2]
-TRANSCRIPT = re.search(r"```text\n(\$ pebr-data build tests/.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+TRANSCRIPT = re.search(
+    r"```text\n(\$ pebr-data build tests/.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL
+)
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
 
 
