@@ -227,7 +227,7 @@ def _explaining(path: Path) -> Iterator[None]:
             raise _damaged(error, path) from error
         if isinstance(error, (duckdb.IOException, duckdb.FatalException)):
             raise StorageError(
-                f"the catalog could not be written: {str(error).splitlines()[0]}",
+                f"the catalog could not be read or written: {str(error).splitlines()[0]}",
                 where=str(path),
                 help="see to the disk, then run the command again",
             ) from error

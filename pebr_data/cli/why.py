@@ -102,7 +102,7 @@ def why(
 
 
 def _sample_of_row(catalog: Catalog, asked: str, as_json: bool) -> str | None:
-    """The sample that SOURCE:ROW became; None when it became none, after saying why.
+    """The sample that SOURCE:ROW became, None when it became none; what catalogs that rejected it say is said.
 
     Raises:
         DataError: No catalog of the store knows such a row.
@@ -118,7 +118,7 @@ def _sample_of_row(catalog: Catalog, asked: str, as_json: bool) -> str | None:
         )
     if sample_id is None and as_json:
         print_json({"sample_id": None, "rejects": [asdict(one) for one in refused]})
-    elif sample_id is None:
+    elif not as_json:
         for one in refused:
             print(f"{source}, candidate {one.position} ({one.location}): rejected for the catalog {one.catalog}")
             print(f"  {one.reason}")

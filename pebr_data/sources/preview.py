@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pebr_data.config import FieldsConfig, SourceConfig
 from pebr_data.errors import DataError
-from pebr_data.images import inspect
+from pebr_data.images import ImageFacts, open_gate
 from pebr_data.sources.base import Reject, open_source
 from pebr_data.sources.columns import find
 from pebr_data.sources.fetch import check_address, is_unfetched, unfetched
@@ -131,10 +132,9 @@ def _with_usable_images(item: Candidate | Reject) -> Candidate | Reject:
         for data in item.images:
             if is_unfetched(data):
                 continue
-            try:
-                inspect(data)
-            except DataError as error:
-                return Reject(item.source, error.where or "", error.what)
+            found = _look(data)
+            if isinstance(found, DataError):
+                return Reject(item.source, found.where or "", found.what)
     return item
 
 
@@ -180,8 +180,17 @@ def _columns(fields: FieldsConfig, name: str) -> tuple[str, ...]:
 def _image(data: bytes) -> str:
     if is_unfetched(data):
         return "not fetched before the build"
-    info = inspect(data)
-    return f"{info.width}x{info.height} {info.format}, {len(data)} bytes"
+    found = _look(data)
+    if isinstance(found, DataError):
+        return f"{found.what}, {len(data)} bytes"
+    return f"{found.width}x{found.height} {found.format}, {len(data)} bytes"
+
+
+@lru_cache(maxsize=LOOKED_AT)
+def _look(data: bytes) -> ImageFacts | DataError:
+    """What the gate says of an image: nothing is decoded in this process."""
+    [found] = open_gate().examine([data])
+    return found
 
 
 def _found(columns: Mapping[str, Any], column: str) -> Any:
