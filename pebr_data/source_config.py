@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,7 +13,6 @@ from pebr_data.strict_yaml import StrictModel
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 Text = Annotated[str, Field(min_length=1)]
 Scalar = str | int | float | bool
-Host = Annotated[str, Field(pattern=r"^([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$")]
 
 
 class ShapesSourceConfig(StrictModel):
@@ -157,11 +157,19 @@ class RowSourceConfig(StrictModel):
 
     name: Name
     image_root: Path | None = None
-    allowed_hosts: tuple[Host, ...] = ()
+    allowed_hosts: tuple[Text, ...] = ()
     fields: FieldsConfig = FieldsConfig()
     constants: dict[Text, Scalar] = Field(default_factory=dict)
     keep_if: tuple[RowCondition, ...] = ()
     reject_phrases: tuple[Text, ...] = ()
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not re.fullmatch(r"([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?", host, re.ASCII):
+                raise ValueError("a host is expected, with its port where that is unusual: no scheme, no path")
+        return tuple(host.lower() for host in hosts)
 
     def columns(self) -> tuple[str, ...]:
         """Every column or path that is read, each once."""

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from pebr_data.catalog.store import Catalog
 from pebr_data.cli import main as pebr_data
-from pebr_data.config import RowSourceConfig, load_catalog_config
+from pebr_data.config import FileSourceConfig, RowSourceConfig, load_catalog_config
 from pebr_data.errors import DataError, UnavailableError
 from pebr_data.images import MAX_BYTES
 from pebr_data.sources import fetch
@@ -217,6 +218,15 @@ def test_without_allowed_hosts_nothing_is_fetched(
     assert pebr_data(["build", str(path), "--store", str(tmp_path / "store")]) == 65
     assert "`allowed_hosts` names no host" in capsys.readouterr().err
     assert not server.asked
+
+
+def test_an_allowed_host_is_no_address() -> None:
+    source = {"type": "jsonl", "name": "web", "file": "rows.jsonl"}
+    kept = FileSourceConfig.model_validate({**source, "allowed_hosts": ["Example.org", "[::1]:80"]})
+    assert kept.allowed_hosts == ("example.org", "[::1]:80")
+    for wrong in ("https://example.org", "example.org/images", "*.example.org", "a b"):
+        with pytest.raises(ValidationError, match="no scheme, no path"):
+            FileSourceConfig.model_validate({**source, "allowed_hosts": [wrong]})
 
 
 def test_a_source_that_is_left_early_ends_its_fetching(tmp_path: Path, server: ImageServer) -> None:
