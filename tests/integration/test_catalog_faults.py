@@ -98,11 +98,9 @@ def run(work: str, store: Path, where: str, when: str, number: int) -> tuple[int
 BUILD_POINTS = [
     ("pathlib:Path.hardlink_to", "before", 1),  # the catalog is made aside
     ("pathlib:Path.hardlink_to", "after", 1),
-    ("pebr_data.catalog.ingest:begin_source", "after", 1),
     ("pebr_data.images.store:sync", "after", 3),  # images lie aside
     ("pathlib:Path.replace", "before", 12),  # some have their names
     ("pebr_data.images:ImageStore.put_all", "after", 2),
-    ("pebr_data.catalog.ingest:write_batch", "before", 2),
     ("pebr_data.catalog.samples:write_image_facts", "after", 2),  # amid the transaction
     ("pebr_data.catalog.ingest:write_batch", "after", 2),
     ("pebr_data.catalog.samples:now", "before", 1),
