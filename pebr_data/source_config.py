@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -146,6 +147,8 @@ class RowSourceConfig(StrictModel):
         name: Part of each `sample_id`.
         image_root: The directory or tar archive that image paths in rows are relative to; where the data lies when not
             given. Nothing outside it is ever read.
+        allowed_hosts: Hosts (`images.example.org`, `127.0.0.1:8000`) that images are fetched from where a row names
+            them by an address; no other address is ever asked. An address in a private network must stand here itself.
         fields: Which column holds what.
         constants: Columns that every row gets, for `fields` to name.
         keep_if: Rows that miss one of these conditions are left out, counted with the condition as the reason.
@@ -154,10 +157,19 @@ class RowSourceConfig(StrictModel):
 
     name: Name
     image_root: Path | None = None
+    allowed_hosts: tuple[Text, ...] = ()
     fields: FieldsConfig = FieldsConfig()
     constants: dict[Text, Scalar] = Field(default_factory=dict)
     keep_if: tuple[RowCondition, ...] = ()
     reject_phrases: tuple[Text, ...] = ()
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not re.fullmatch(r"([\w.-]+|\[[0-9a-fA-F:.]+\])(:\d{1,5})?", host, re.ASCII):
+                raise ValueError("a host is expected, with its port where that is unusual: no scheme, no path")
+        return tuple(host.lower() for host in hosts)
 
     def columns(self) -> tuple[str, ...]:
         """Every column or path that is read, each once."""

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pebr_data.durable import sync
+from pebr_data import durable
 from pebr_data.errors import BusyError, StorageError
 from pebr_data.models import FINAL
 
@@ -141,15 +141,8 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         StorageError: It cannot be written.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("w", encoding="utf-8") as handle:
-            handle.write(text)
-            handle.flush()
-            os.fsync(handle.fileno())
-        aside.replace(path)
-        sync(path.parent)
+        durable.write_whole(path, text)
     except OSError as error:
         raise StorageError(f"cannot write: {error.strerror}", where=str(path), help="free space, run again") from error
 

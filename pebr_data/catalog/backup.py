@@ -8,7 +8,6 @@ Only the catalog is copied. Images and spool segments never change once they are
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from pebr_data.catalog.connection import CATALOG_FILE, connect, inspect
 from pebr_data.catalog.schema import SCHEMA_VERSION
 from pebr_data.catalog.verify import read_everything
 from pebr_data.copy_file import copy_in_child
-from pebr_data.durable import sync
+from pebr_data.durable import move, write_whole, written_aside
 from pebr_data.errors import DataError, StorageError
 from pebr_data.hashing import digest_file
 
@@ -68,34 +67,28 @@ def backup(store: Path, to: Path | None = None, *, keep: int = 5) -> Backup:
     root = default_directory(store) if to is None else to
     created = datetime.now(UTC)
     name = created.strftime("%Y%m%dT%H%M%S.%fZ")
-    aside = root / f".{name}.{os.getpid()}"
     try:
-        aside.mkdir(parents=True)
-        files: dict[str, str] = {}
-        # A reader lets other readers in and keeps writers out.
-        with connect(store, read_only=True, wait_seconds=None):
-            for file in (CATALOG_FILE, WAL_FILE):
-                if (store / file).exists():
-                    files[file] = copy_in_child(store / file, aside / file)
-        _check(aside / CATALOG_FILE)
-        made = Backup(aside, created.isoformat(timespec="seconds"), SCHEMA_VERSION, __version__, files)
-        record = {key: value for key, value in asdict(made).items() if key != "directory"}
-        (aside / BACKUP_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        sync(aside / BACKUP_FILE)
-        sync(aside)
-        aside.rename(root / name)
-        sync(root)
+        with written_aside(root / name) as aside:
+            files: dict[str, str] = {}
+            # A reader lets other readers in and keeps writers out.
+            with connect(store, read_only=True, wait_seconds=None):
+                for file in (CATALOG_FILE, WAL_FILE):
+                    if (store / file).exists():
+                        files[file] = copy_in_child(store / file, aside / file)
+            _check(aside / CATALOG_FILE)
+            made = Backup(root / name, created.isoformat(timespec="seconds"), SCHEMA_VERSION, __version__, files)
+            record = {key: value for key, value in asdict(made).items() if key != "directory"}
+            write_whole(aside / BACKUP_FILE, json.dumps(record, indent=2) + "\n")
+            move(aside, root / name)
     except OSError as error:
         raise StorageError(
             f"the backup could not be written: {error.strerror or error}",
             where=str(root),
             help="make room, or name another directory with --to",
         ) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     for old in list_backups(root)[keep:]:
         shutil.rmtree(old.directory, ignore_errors=True)
-    return Backup(root / name, made.created, made.schema_version, made.code_version, made.files)
+    return made
 
 
 def _check(path: Path) -> None:

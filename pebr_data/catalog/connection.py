@@ -66,20 +66,17 @@ def connect(store: Path, *, read_only: bool, wait_seconds: float | None) -> Iter
         _create(path)
     connection = _open(path, read_only=read_only, deadline=deadline, wait_seconds=wait_seconds)
     try:
-        version = schema_version(connection, str(path))
-        if version < SCHEMA_VERSION:
-            if read_only:
-                connection.close()
-                _migrate_first(path, deadline, wait_seconds)
-                connection = _open(path, read_only=True, deadline=deadline, wait_seconds=wait_seconds)
-            else:
-                migrate(connection, version)
-        with held(store, "reading" if read_only else "writing"):
-            yield connection
-    except duckdb.Error as error:
-        if _is_damage(error):
-            raise _damaged(error, path) from error
-        raise
+        with _explaining(path):
+            version = schema_version(connection, str(path))
+            if version < SCHEMA_VERSION:
+                if read_only:
+                    connection.close()
+                    _migrate_first(path, deadline, wait_seconds)
+                    connection = _open(path, read_only=True, deadline=deadline, wait_seconds=wait_seconds)
+                else:
+                    migrate(connection, version)
+            with held(store, "reading" if read_only else "writing"):
+                yield connection
     except RuntimeError as error:
         # What DuckDB makes of a KeyboardInterrupt that a signal raises amid a query.
         if str(error) == "Query interrupted":
@@ -98,12 +95,9 @@ def inspect(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """
     connection = _open(path, read_only=True, deadline=time.monotonic() + patience.get(), wait_seconds=patience.get())
     try:
-        schema_version(connection, str(path))
-        yield connection
-    except duckdb.Error as error:
-        if _is_damage(error):
-            raise _damaged(error, path) from error
-        raise
+        with _explaining(path):
+            schema_version(connection, str(path))
+            yield connection
     finally:
         connection.close()
 
@@ -158,19 +152,23 @@ def _create(path: Path) -> None:
             connection.close()
         with contextlib.suppress(FileExistsError):
             path.hardlink_to(aside)
-        aside.unlink()
     except (OSError, duckdb.Error) as error:
         raise StorageError(
             f"the catalog could not be created: {error}",
             where=str(path),
             help="name a writable directory with --store",
         ) from error
+    finally:
+        for left in (aside, aside.with_name(f"{aside.name}.wal")):
+            with contextlib.suppress(OSError):
+                left.unlink()
 
 
 def _migrate_first(path: Path, deadline: float, wait_seconds: float) -> None:
     connection = _open(path, read_only=False, deadline=deadline, wait_seconds=wait_seconds)
     try:
-        migrate(connection, schema_version(connection, str(path)))
+        with _explaining(path):
+            migrate(connection, schema_version(connection, str(path)))
     finally:
         connection.close()
 
@@ -217,6 +215,23 @@ def _holder(error: duckdb.Error, store: Path) -> str | None:
 def _is_damage(error: duckdb.Error) -> bool:
     text = str(error)
     return "Corrupt database file" in text or "replaying WAL" in text
+
+
+@contextmanager
+def _explaining(path: Path) -> Iterator[None]:
+    """Says of an error that the file or the disk is to blame for what can be done; others pass."""
+    try:
+        yield
+    except duckdb.Error as error:
+        if _is_damage(error):
+            raise _damaged(error, path) from error
+        if isinstance(error, (duckdb.IOException, duckdb.FatalException)):
+            raise StorageError(
+                f"the catalog could not be read or written: {str(error).splitlines()[0]}",
+                where=str(path),
+                help="see to the disk, then run the command again",
+            ) from error
+        raise
 
 
 def _damaged(error: duckdb.Error, path: Path) -> DataError:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import combinations
 
 import duckdb
@@ -14,6 +16,39 @@ from pebr_data.catalog.queries import load_query
 from pebr_data.catalog.samples import require_catalog
 from pebr_data.catalog.schema import now
 from pebr_data.types import Json
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateCluster:
+    """A cluster of duplicates.
+
+    Attributes:
+        catalog: The catalog that was searched.
+        kept_id: The sample that is kept.
+        reasons: By sample id, why each of the others is superfluous (`exact`, `image`, `question`).
+        settings: What the search was told.
+        searched: When (UTC).
+    """
+
+    catalog: str
+    kept_id: str
+    reasons: Mapping[str, str]
+    settings: Mapping[str, Json]
+    searched: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OverlapMark:
+    """A sample that a benchmark has too; `reason` is `image`, `near-image` or `question`, the rest as above."""
+
+    catalog: str
+    sample_id: str
+    benchmark: str
+    benchmark_sample_id: str
+    reason: str
+    settings: Mapping[str, Json]
+    searched: datetime
+
 
 MAX_RADIUS = 11
 """Bits of 64; more would mean to look in thousands of places for each hash."""
@@ -103,6 +138,25 @@ def marks(connection: duckdb.DuckDBPyConnection, catalog: str) -> pl.DataFrame:
     """The samples that a selection leaves out, and why: sample_id, reason (`duplicate` or `in-benchmark`)."""
     frame: pl.DataFrame = connection.sql(load_query("marks"), params={"catalog": catalog}).pl()
     return frame
+
+
+def clusters_of(connection: duckdb.DuckDBPyConnection, sample_id: str) -> list[DuplicateCluster]:
+    """See `Catalog.clusters_of`."""
+    rows = connection.execute(load_query("clusters_of"), {"sample_id": sample_id}).fetchall()
+    return [
+        DuplicateCluster(
+            catalog, kept_id, dict(zip(ids, reasons, strict=True)), json.loads(settings), searched.replace(tzinfo=UTC)
+        )
+        for catalog, kept_id, ids, reasons, settings, searched in rows
+    ]
+
+
+def overlaps_of(connection: duckdb.DuckDBPyConnection, sample_id: str) -> list[OverlapMark]:
+    """See `Catalog.overlaps_of`."""
+    rows = connection.execute(load_query("overlaps_of"), {"sample_id": sample_id}).fetchall()
+    return [
+        OverlapMark(*marked, json.loads(settings), searched.replace(tzinfo=UTC)) for *marked, settings, searched in rows
+    ]
 
 
 def outdated_searches(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[str]:

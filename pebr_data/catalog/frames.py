@@ -2,27 +2,59 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import duckdb
 import polars as pl
 
+from pebr_data.catalog.pass_rates import pass_rates
 from pebr_data.catalog.queries import load_query
 from pebr_data.catalog.rollouts import probe_fingerprint
 from pebr_data.catalog.samples import require_catalog
 
 
-def samples_frame(connection: duckdb.DuckDBPyConnection, catalog: str | None, split: str | None) -> pl.LazyFrame:
-    """See `Catalog.samples_frame`."""
-    if catalog is not None:
-        require_catalog(connection, catalog)
-    return _lazy(connection, "samples", {"catalog": catalog, "split": split, "sample_ids": None, "golds": None})
+@dataclass(frozen=True, slots=True)
+class LazyFrames:
+    """An open catalog's frames; collect them before it closes.
 
+    What Polars does not ask for is not read; the data comes as Arrow, without copies, and `.collect().to_arrow()` hands
+    it on likewise.
+    """
 
-def rollouts_frame(connection: duckdb.DuckDBPyConnection, probe_id: str) -> pl.LazyFrame:
-    """See `Catalog.rollouts_frame`."""
-    probe_fingerprint(connection, probe_id)
-    return _lazy(connection, "rollouts", {"probe_id": probe_id, "sample_ids": None})
+    _connection: duckdb.DuckDBPyConnection
 
+    def samples(self, catalog: str | None = None, split: str | None = None) -> pl.LazyFrame:
+        """What `Catalog.samples` gives, a row each. Columns as in `Sample`; `metadata` is JSON text.
 
-def _lazy(connection: duckdb.DuckDBPyConnection, query: str, parameters: dict[str, object]) -> pl.LazyFrame:
-    frame: pl.LazyFrame = connection.sql(load_query(query), params=parameters).pl(lazy=True)
-    return frame
+        Raises:
+            DataError: The store has no such catalog.
+        """
+        if catalog is not None:
+            require_catalog(self._connection, catalog)
+        return self._query("samples", {"catalog": catalog, "split": split, "sample_ids": None, "golds": None})
+
+    def rollouts(self, probe_id: str) -> pl.LazyFrame:
+        """A probe's rollouts with the grades that count.
+
+        Columns: sample_id, idx, completion, num_tokens, finish_reason, num_prompt_tokens, num_image_tokens, error,
+        outcome, answer, reason, grader_version.
+
+        Raises:
+            DataError: There is no such probe.
+        """
+        probe_fingerprint(self._connection, probe_id)
+        return self._query("rollouts", {"probe_id": probe_id, "sample_ids": None})
+
+    def pass_rates(
+        self, probe_id: str, num_rollouts: int = 8, catalog: str | None = None, split: str | None = None
+    ) -> pl.LazyFrame:
+        """What `Catalog.pass_rates` gives; the prior needs all of it, so it is read at once.
+
+        Raises:
+            DataError: There is no such probe or catalog.
+        """
+        return pass_rates(self._connection, probe_id, num_rollouts, catalog, split, None, num_rollouts).lazy()
+
+    def _query(self, name: str, parameters: dict[str, object]) -> pl.LazyFrame:
+        frame: pl.LazyFrame = self._connection.sql(load_query(name), params=parameters).pl(lazy=True)
+        return frame

@@ -19,6 +19,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pebr_data.durable import write_whole
+
 LOCK = "catalog.lock."
 """The files' names begin so; the process and a random part follow."""
 
@@ -71,7 +73,7 @@ def held(store: Path, access: str) -> Iterator[None]:
     It is a convenience: a disk that refuses is no reason to fail.
     """
     name = f"{LOCK}{os.getpid()}-{secrets.token_hex(4)}"
-    path, aside = store / name, store / f".{name}"
+    path = store / name
     mine = Holder(
         pid=os.getpid(),
         started=_started(os.getpid()),
@@ -81,8 +83,7 @@ def held(store: Path, access: str) -> Iterator[None]:
         access=access,
     )
     with contextlib.suppress(OSError):
-        aside.write_text(json.dumps(asdict(mine)) + "\n", encoding="utf-8")
-        aside.replace(path)
+        write_whole(path, json.dumps(asdict(mine)) + "\n", is_durable=False)
     try:
         yield
     finally:

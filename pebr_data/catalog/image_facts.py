@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import duckdb
@@ -37,15 +37,37 @@ def write_image_facts(connection: duckdb.DuckDBPyConnection, facts: Iterable[Ima
     connection.unregister("batch_facts")
 
 
+def read_image_facts(connection: duckdb.DuckDBPyConnection, image_hashes: Sequence[str]) -> list[ImageFacts]:
+    """See `Catalog.image_facts`."""
+    columns = ", ".join(_IMAGES.names)
+    rows = connection.execute(
+        f"SELECT {columns} FROM images WHERE list_contains(?::VARCHAR[], image_hash)", [list(image_hashes)]
+    ).fetchall()
+    found = {
+        row[0]: ImageFacts(**{**dict(zip(_IMAGES.names, row, strict=True)), "flags": tuple(row[6])}) for row in rows
+    }
+    return [found[image_hash] for image_hash in dict.fromkeys(image_hashes) if image_hash in found]
+
+
 def known_images(connection: duckdb.DuckDBPyConnection) -> set[bytes]:
     """The hashes (32 bytes) of all images that have a row."""
     return {bytes.fromhex(value) for (value,) in connection.execute("SELECT image_hash FROM images").fetchall()}
 
 
-def complete_image_facts(store: Path, catalog: str) -> dict[str, str]:
-    """Looks at those of a catalog's images that were stored before there was a table of them.
+def images_without_facts(connection: duckdb.DuckDBPyConnection, catalog: str | None) -> list[str]:
+    """The images of a catalog's samples, or of every catalog's, that have no row; by hash."""
+    rows = connection.execute(load_query("images_without_facts"), {"catalog": catalog}).fetchall()
+    return [image_hash for (image_hash,) in rows]
 
-    The catalog is closed meanwhile.
+
+def complete_image_facts(store: Path, catalog: str | None) -> dict[str, str]:
+    """Looks at those images that were stored before there was a table of them.
+
+    The catalog file is closed meanwhile.
+
+    Args:
+        store: The store.
+        catalog: Whose images; every catalog's when None.
 
     Returns:
         By hash, why there is still no row for an image: it is gone or damaged, or no longer passes the gate.
@@ -54,9 +76,7 @@ def complete_image_facts(store: Path, catalog: str) -> dict[str, str]:
         BusyError: Another process holds the catalog.
     """
     with connect(store, read_only=True, wait_seconds=None) as connection:
-        missing = [
-            row[0] for row in connection.execute(load_query("images_without_facts"), {"catalog": catalog}).fetchall()
-        ]
+        missing = images_without_facts(connection, catalog)
     images = ImageStore(store / "images")
     problems: dict[str, str] = {}
     for start in range(0, len(missing), _BATCH_SIZE):

@@ -9,29 +9,31 @@ block, and only then generate, train or think.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from pebr_data.catalog import duplicates, early_stops, frames, gradings, mixtures, rollouts, samples
+from pebr_data.catalog import early_stops, gradings, rollouts, samples, source_rows
 from pebr_data.catalog import golds as corrected
 from pebr_data.catalog.connection import connect, transaction
+from pebr_data.catalog.frames import LazyFrames
+from pebr_data.catalog.frozen import FrozenMixtures
 from pebr_data.catalog.golds import GoldFix
+from pebr_data.catalog.image_facts import read_image_facts
 from pebr_data.catalog.ingest import IngestCounts, ingest
-from pebr_data.catalog.mixtures import Decision, MixtureSummary
+from pebr_data.catalog.marks import Marks
 from pebr_data.catalog.pass_rates import bands, pass_rates
 from pebr_data.catalog.rollouts import KnownProbe, Probe, Usage
+from pebr_data.catalog.source_rows import Refusal
 from pebr_data.catalog.stats import Stats, stats
 from pebr_data.types import (
     Candidate,
     Fingerprint,
     FinishReason,
     Grade,
-    Json,
-    Mixture,
     Outcome,
     Rollout,
     RolloutKey,
@@ -42,11 +44,11 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-    from pebr_data.images import ImageStore
+    from pebr_data.images import ImageFacts, ImageStore
     from pebr_data.sources.base import Reject
 
 
-class Catalog:
+class Catalog(FrozenMixtures, Marks):
     """An open catalog. Get one from `Catalog.open`; it is closed when the block ends."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -107,27 +109,10 @@ class Catalog:
         """
         return samples.read_samples(self._connection, catalog, split, sample_ids, golds)
 
-    def samples_frame(self, catalog: str | None = None, split: str | None = None) -> pl.LazyFrame:
-        """The same samples as a lazy frame, a row each; collect it before the catalog closes.
-
-        Columns as in `Sample` (`metadata` is JSON text). What Polars does not ask for is not read; the data comes as
-        Arrow, without copies, and `.collect().to_arrow()` hands it on likewise.
-
-        Raises:
-            DataError: The store has no such catalog.
-        """
-        return frames.samples_frame(self._connection, catalog, split)
-
-    def rollouts_frame(self, probe_id: str) -> pl.LazyFrame:
-        """A probe's rollouts with the grades that count as a lazy frame, as `samples_frame` has it.
-
-        Columns: sample_id, idx, completion, num_tokens, finish_reason, num_prompt_tokens, num_image_tokens, error,
-        outcome, answer, reason, grader_version.
-
-        Raises:
-            DataError: There is no such probe.
-        """
-        return frames.rollouts_frame(self._connection, probe_id)
+    @property
+    def lazy(self) -> LazyFrames:
+        """Samples, rollouts and pass rates as lazy frames: `catalog.lazy.samples("shapes").select("question")`."""
+        return LazyFrames(self._connection)
 
     def register_probe(self, fingerprint: Fingerprint) -> str:
         """Records a policy before its rollouts are merged; gives its `probe_id`. Registering twice changes nothing."""
@@ -277,7 +262,7 @@ class Catalog:
         With `catalog` every sample of it is there, probed or not; without, those with rollouts. Only the rollouts with
         indices 0 .. num_rollouts - 1 count, as judged by the grading in force, or by the one that `version` names.
 
-        A frame as `samples_frame` is, but not lazy (`.lazy()` makes it so).
+        A frame that is not lazy; `lazy.pass_rates` gives one.
 
         Columns: sample_id, source, split, skill; num_rollouts, those that say something about the policy, which is the
         sum of num_correct, num_wrong, num_unparsed and num_truncated; num_ungradable and num_error beside them;
@@ -307,45 +292,9 @@ class Catalog:
         """
         return bands(self._connection, probe_id, num_rollouts, catalog, split)
 
-    def save_mixture(self, mixture: Mixture, drops: pl.DataFrame) -> None:
-        """Saves a frozen choice (`mixtures.freeze_mixture`) and why each other sample was left out: sample_id, reason.
-
-        Saving the same choice again makes it the newest once more.
-        """
-        mixtures.save_mixture(self._connection, mixture, drops)
-
-    def mixture(self, mixture_id: str) -> Mixture:
-        """The mixture of that id.
-
-        Raises:
-            DataError: There is none.
-        """
-        return mixtures.read_mixture(self._connection, mixture_id)
-
-    def find_mixture(self, catalog: str, name: str, probe_id: str | None, config_digest: str) -> Mixture | None:
-        """The newest mixture chosen under exactly this (`config_digest` of `mixtures.asked_digest`); None: none was."""
-        found = mixtures.find_mixture_id(self._connection, catalog, name, probe_id, config_digest)
-        return None if found is None else mixtures.read_mixture(self._connection, found)
-
-    def find_mixture_id(self, catalog: str, name: str, probe_id: str | None, config_digest: str) -> str | None:
-        """The id of the mixture that `find_mixture` gives, without reading its samples."""
-        return mixtures.find_mixture_id(self._connection, catalog, name, probe_id, config_digest)
-
-    def mixtures(self, catalog: str | None = None) -> list[MixtureSummary]:
-        """Every mixture of that catalog (None: of all) in numbers, oldest first; `mixture` gives one with samples."""
-        return mixtures.summarize_mixtures(self._connection, catalog)
-
     def migrations(self) -> list[tuple[int, str]]:
         """The schema's migrations that the catalog has had: number and name, in order."""
         return self._connection.execute("SELECT number, name FROM migrations ORDER BY number").fetchall()
-
-    def drop_reasons(self, mixture_id: str) -> dict[str, str]:
-        """Why each sample that the mixture left out was left out, by sample_id."""
-        return mixtures.drop_reasons(self._connection, mixture_id)
-
-    def decisions(self, sample_id: str) -> list[Decision]:
-        """What each mixture decided about a sample, oldest first."""
-        return mixtures.decisions(self._connection, sample_id)
 
     def origin(self, sample_id: str) -> tuple[int, list[str]]:
         """Which of its source's candidates a sample is (0, 1, …), and the catalogs that hold it.
@@ -355,6 +304,18 @@ class Catalog:
         """
         return samples.origin(self._connection, sample_id)
 
+    def sample_at(self, source: str, position: int) -> str | None:
+        """The sample that a source's candidate (0, 1, …) became; None when it became none."""
+        return source_rows.sample_at(self._connection, source, position)
+
+    def refusals_at(self, source: str, position: int) -> list[Refusal]:
+        """Why a source's candidate (0, 1, …) became no sample, by catalog."""
+        return source_rows.refusals_at(self._connection, source, position)
+
+    def image_facts(self, image_hashes: Sequence[str]) -> list[ImageFacts]:
+        """What the gate found out about these images, in their order; those that it has not looked at are left out."""
+        return read_image_facts(self._connection, image_hashes)
+
     def stats(self, catalog: str | None = None, num_rollouts: int = 8) -> Stats:
         """Counts of samples, rejects, bands and outcomes of one catalog, or of every catalog in the store.
 
@@ -362,39 +323,3 @@ class Catalog:
             DataError: The store has no such catalog.
         """
         return stats(self._connection, catalog, num_rollouts)
-
-    def compared_samples(self, catalog: str) -> pl.DataFrame:
-        """What is compared of a catalog's samples; see `duplicates.compared_samples`.
-
-        Raises:
-            DataError: The store has no such catalog.
-        """
-        return duplicates.compared_samples(self._connection, catalog)
-
-    def compared_images(self, catalog: str) -> pl.DataFrame:
-        """image_hash, phash and thumbnail of a catalog's images that show anything."""
-        return duplicates.compared_images(self._connection, catalog)
-
-    def mark_duplicates(self, catalog: str, found: pl.DataFrame, settings: Mapping[str, Json]) -> None:
-        """Replaces a catalog's duplicates: sample_id, kept_id, reason."""
-        duplicates.mark_duplicates(self._connection, catalog, found, settings)
-
-    def mark_overlaps(self, catalog: str, benchmark: str, found: pl.DataFrame, settings: Mapping[str, Json]) -> None:
-        """Replaces what a catalog shares with a benchmark: sample_id, benchmark_sample_id, reason."""
-        duplicates.mark_overlaps(self._connection, catalog, benchmark, found, settings)
-
-    def forget_duplicates(self, catalog: str) -> None:
-        """Takes a catalog's duplicate marks off."""
-        duplicates.forget_duplicates(self._connection, catalog)
-
-    def forget_overlaps(self, catalog: str) -> None:
-        """Takes a catalog's benchmark marks off."""
-        duplicates.forget_overlaps(self._connection, catalog)
-
-    def marks(self, catalog: str) -> pl.DataFrame:
-        """The samples that a selection leaves out, and why: sample_id, reason (`duplicate` or `in-benchmark`)."""
-        return duplicates.marks(self._connection, catalog)
-
-    def outdated_searches(self, catalog: str) -> list[str]:
-        """The searches that ended before what they compared was last built: a benchmark's name, or ``."""
-        return duplicates.outdated_searches(self._connection, catalog)

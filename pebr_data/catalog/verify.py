@@ -9,6 +9,7 @@ import polars as pl
 
 from pebr_data.catalog.mixtures import digest_choice
 from pebr_data.catalog.queries import load_query
+from pebr_data.catalog.schema import SCHEMA_VERSION, schema_version
 from pebr_data.errors import DataError
 
 
@@ -27,7 +28,12 @@ def read_everything(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def broken_rules(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Each rule that rows of the catalog break, with how many do and one of them; none in a whole catalog."""
+    """Each rule that rows of the catalog break, with how many do and one of them; none in a whole catalog.
+
+    One of an older schema is not checked: it is to be migrated first.
+    """
+    if schema_version(connection, "") < SCHEMA_VERSION:
+        return []
     rows = connection.execute(load_query("broken_rules")).fetchall()
     found = [f"{count:,} {rule} ({example}{', …' if count > 1 else ''})" for rule, count, example in rows]
     return found + [

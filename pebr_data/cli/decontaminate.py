@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pebr_data.cli.options import DEFAULT_STORE, DEFAULT_WAIT, AsJson, CatalogPath, DryRun, Radius, Store, Wait
+from pebr_data.cli.options import DEFAULT_STORE, DEFAULT_WAIT, AsJson, CatalogPath, DryRun, Forget, Radius, Store, Wait
 from pebr_data.cli.output import name_next, print_json, print_table, store_arguments, talk
 from pebr_data.errors import UsageError
 
@@ -26,9 +26,7 @@ def decontaminate(
         typer.Argument(metavar="[BENCHMARK.yaml]...", help="Further benchmarks, as a shell's * gives."),
     ] = None,
     radius: Radius = 6,
-    forget: Annotated[
-        bool, typer.Option("--forget", help="Take the marks off instead, so that all count again.")
-    ] = False,
+    forget: Forget = False,
     store: Store = DEFAULT_STORE,
     wait: Wait = DEFAULT_WAIT,
     as_json: AsJson = False,

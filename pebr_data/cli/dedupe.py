@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pebr_data.cli.options import DEFAULT_STORE, DEFAULT_WAIT, AsJson, CatalogPath, DryRun, Radius, Store, Wait
+from pebr_data.cli.options import DEFAULT_STORE, DEFAULT_WAIT, AsJson, CatalogPath, DryRun, Forget, Radius, Store, Wait
 from pebr_data.cli.output import name_next, print_json, print_table, store_arguments, talk
 
 if TYPE_CHECKING:
@@ -31,9 +31,7 @@ def dedupe(
     min_cosine: Annotated[
         float, typer.Option("--min-cosine", min=0, max=1, help="How close the embeddings of alike images are at least.")
     ] = 0.98,
-    forget: Annotated[
-        bool, typer.Option("--forget", help="Take the marks off instead, so that all count again.")
-    ] = False,
+    forget: Forget = False,
     store: Store = DEFAULT_STORE,
     wait: Wait = DEFAULT_WAIT,
     as_json: AsJson = False,

@@ -25,7 +25,8 @@ def doctor(
     """Verify the store: silent when it is whole.
 
     Reads every block of the catalog, checks that its rows fit together, and compares spools, images, exports and the
-    newest backup with it. Each damage is named with the command that mends it.
+    newest backup with it. Each damage is named with the command that mends it; so are images that an older pebr did
+    not look at, and what killed writes have left.
     """
     from pebr_data.doctor.examine import examine
     from pebr_data.doctor.repair import repair as repair_store

@@ -36,6 +36,7 @@ Radius = Annotated[
         "--radius", min=0, max=11, help="Bits of 64 in which perceptual hashes of images that look the same may differ."
     ),
 ]
+Forget = Annotated[bool, typer.Option("--forget", help="Take the marks off instead, so that all count again.")]
 
 
 def _be_patient(seconds: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 
 from pebr_data.cli.options import DEFAULT_STORE, DEFAULT_WAIT, AsJson, Store, Wait
 from pebr_data.cli.output import name_next, print_json, store_arguments
+from pebr_data.errors import DataError
 
 if TYPE_CHECKING:
     from pebr_data.catalog.mixtures import Decision
@@ -24,7 +26,9 @@ POSTERIOR = ("posterior_mean", "posterior_low", "posterior_high", "informative",
 
 
 def why(
-    sample_id: Annotated[str, typer.Argument(metavar="SAMPLE_ID", help="The sample's 16 hex digits.")],
+    asked: Annotated[
+        str, typer.Argument(metavar="SAMPLE_ID", help="The sample's 16 hex digits, or SOURCE:ROW, counted from 0.")
+    ],
     rollouts: Annotated[
         int, typer.Option("--rollouts", min=1, metavar="G", help="Rollouts that make a group complete.")
     ] = 8,
@@ -32,17 +36,31 @@ def why(
     wait: Wait = DEFAULT_WAIT,
     as_json: AsJson = False,
 ) -> None:
-    """Say what was decided about a sample and by what.
+    """Say what was decided about a sample, or a row of a source, and by what.
 
-    Where it comes from, what each probe counted and how sure that makes its pass rate, what every mixture decided and
-    under which policy, and the exports of the store that hold it.
+    Where it comes from and how it is graded, what else is as good as it and which benchmark has it, what each probe
+    counted and how sure that makes its pass rate, what every mixture decided and under which policy, and the exports of
+    the store that hold it. Of a row that became no sample, why not.
     """
     from pebr_data.catalog.store import Catalog
+    from pebr_data.cli.why_marked import marks_as_json, print_marks
     from pebr_data.export.membership import exports_of
+    from pebr_data.grading.versions import SOURCE_GOLDS
 
     with Catalog.open(store, read_only=True) as catalog:
+        sample_id = asked
+        if ":" in asked:
+            found = _sample_of_row(catalog, asked, as_json)
+            if found is None:
+                return
+            sample_id = found
         sample = catalog.samples(sample_ids=[sample_id])[0]
+        source_answer = catalog.samples(sample_ids=[sample_id], golds=SOURCE_GOLDS)[0].answer
+        golds = catalog.golds_in_force()
+        fixes = [fix for fix in catalog.golds(golds) if fix.sample_id == sample_id]
         position, catalogs = catalog.origin(sample_id)
+        images = catalog.image_facts(sample.image_hashes)
+        clusters, overlaps = catalog.clusters_of(sample_id), catalog.overlaps_of(sample_id)
         probed = [
             (probe, its, _rates(catalog, probe.probe_id, sample, catalogs, rollouts))
             for probe in catalog.known_probes()
@@ -52,16 +70,59 @@ def why(
     exports = exports_of(store)
     probes = [_judge(probe, its, rates, rollouts) for probe, its, rates in probed]
     mixtures = [_decision(one, exports.get(one.mixture_id, ())) for one in decisions]
+    correction = {"answer": source_answer, "golds": golds, "reason": fixes[0].reason} if fixes else None
     if as_json:
-        origin = {"source": sample.source, "position": position, "split": sample.split, "catalogs": catalogs}
-        print_json({"sample_id": sample_id, **origin, "probes": probes, "mixtures": mixtures})
+        print_json(
+            {
+                "sample_id": sample_id,
+                "source": sample.source, "position": position, "split": sample.split, "catalogs": catalogs,
+                "answer": sample.answer, "answer_type": sample.answer_type,
+                "answer_type_reason": sample.answer_type_reason, "corrected": correction,
+                "images": [{"image_hash": one.image_hash, "flags": list(one.flags)} for one in images],
+                **marks_as_json(clusters, overlaps),
+                "probes": probes,
+                "mixtures": mixtures,
+            }
+        )  # fmt: skip
         return
     print(f"sample {sample_id}: {sample.question}")
     print(f"  from the source {sample.source}, candidate {position}, split {sample.split}")
     print(f"  in the catalogs {', '.join(catalogs)}" if catalogs else "  in no catalog: its source no longer yields it")
+    print(f"  answer {sample.answer!r}, graded as {sample.answer_type}: {sample.answer_type_reason}")
+    if correction is not None:
+        because = f": {correction['reason']}" if correction["reason"] else ""
+        print(f"    corrected by the golds {golds}{because}; the source says {source_answer!r}")
+    for one in images:
+        flags = f"; {', '.join(one.flags)}" if one.flags else ""
+        print(f"  image {one.image_hash[:16]}…: {one.width}x{one.height} {one.format}{flags}")
+    print_marks(sample_id, clusters, overlaps)
     _print_probes(probes, rollouts)
     _print_mixtures(mixtures)
     name_next("pebr-data", "show", sample_id, *store_arguments(store, DEFAULT_STORE))
+
+
+def _sample_of_row(catalog: Catalog, asked: str, as_json: bool) -> str | None:
+    """The sample that SOURCE:ROW became, None when it became none; what catalogs that rejected it say is said.
+
+    Raises:
+        DataError: No catalog of the store knows such a row.
+    """
+    source, _, row = asked.rpartition(":")
+    position = int(row) if row.isdecimal() else -1
+    refused = catalog.refusals_at(source, position)
+    sample_id = catalog.sample_at(source, position)
+    if sample_id is None and not refused:
+        raise DataError(
+            f"no row {row} of a source {source} in the store",
+            help="rows count from 0; these became no samples: pebr-data query 'SELECT source, position FROM rejects'",
+        )
+    if sample_id is None and as_json:
+        print_json({"sample_id": None, "rejects": [asdict(one) for one in refused]})
+    elif not as_json:
+        for one in refused:
+            print(f"{source}, candidate {one.position} ({one.location}): rejected for the catalog {one.catalog}")
+            print(f"  {one.reason}")
+    return sample_id
 
 
 def _rates(

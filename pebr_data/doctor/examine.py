@@ -8,10 +8,12 @@ from pathlib import Path
 
 from pebr_data.catalog.backup import default_directory, list_backups, verify_backup
 from pebr_data.catalog.blocks import damaged_blocks
-from pebr_data.catalog.connection import CATALOG_FILE, inspect
+from pebr_data.catalog.connection import CATALOG_FILE, connect, inspect
+from pebr_data.catalog.image_facts import images_without_facts
 from pebr_data.catalog.store import Catalog
 from pebr_data.catalog.verify import broken_rules, image_hashes, read_everything
 from pebr_data.doctor.finding import Finding
+from pebr_data.doctor.leftovers import leftovers
 from pebr_data.errors import BusyError, DataError, PebrError, RefusedError
 from pebr_data.images import ImageStore
 from pebr_data.manifest import MANIFEST_FILE, load_manifest
@@ -20,7 +22,7 @@ from pebr_data.probe.spool import Segment, read_spool
 
 
 def examine(store: Path, *, hash_images: bool = False) -> list[Finding]:
-    """What is wrong with a store; nothing is changed.
+    """What is wrong with a store; nothing is changed, except that a whole catalog of an older schema is migrated.
 
     Args:
         store: The store's directory.
@@ -50,6 +52,10 @@ def examine(store: Path, *, hash_images: bool = False) -> list[Finding]:
             verify_backup(newest)
         except DataError as error:
             found.append(Finding("backup", error.what, Path(error.where or newest.directory), str(error.help)))
+    left = leftovers(store)
+    if left:
+        what = f"{len(left):,} writes that were killed have left something aside"
+        found.append(Finding("leftovers", what, left[0], mend(store)))
     return found
 
 
@@ -66,8 +72,14 @@ def _examine_catalog(store: Path) -> Iterator[Finding]:
     try:
         with inspect(path) as connection:
             read_everything(connection)
-            for position in damaged_blocks(path):
-                yield Finding("catalog", f"the block at byte {position:,} differs from its checksum", path, mend(store))
+            damaged = damaged_blocks(path)
+        for position in damaged:
+            yield Finding("catalog", f"the block at byte {position:,} differs from its checksum", path, mend(store))
+        if not damaged:
+            # Migrated when it is of an older schema, as by every command.
+            with connect(store, read_only=True, wait_seconds=None):
+                pass
+        with inspect(path) as connection:
             for broken in broken_rules(connection):
                 yield Finding("catalog", broken, path, mend(store))
     except (BusyError, RefusedError):
@@ -80,6 +92,11 @@ def _examine_images(store: Path, hash_images: bool) -> Iterator[Finding]:
     images = ImageStore(store / "images")
     with inspect(store / CATALOG_FILE) as connection:
         shown = image_hashes(connection)
+        # A missing one becomes known when it is built again.
+        unknown = [image_hash for image_hash in images_without_facts(connection, None) if images.holds(image_hash)]
+    if unknown:
+        what = f"of {len(unknown):,} images only the bytes are known, neither size nor looks ({unknown[0]}"
+        yield Finding("images", what + (", …)" if len(unknown) > 1 else ")"), images.root, mend(store))
     for image_hash in shown:
         if not images.holds(image_hash):
             where = images.root / image_hash[:2]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Part = Literal["catalog", "spool", "images", "export", "backup"]
+Part = Literal["catalog", "spool", "images", "export", "backup", "leftovers"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,18 @@ from pathlib import Path
 
 from pebr_data.catalog.backup import WAL_FILE, Backup, default_directory, list_backups, verify_backup
 from pebr_data.catalog.blocks import damaged_blocks
-from pebr_data.catalog.connection import CATALOG_FILE, inspect
+from pebr_data.catalog.connection import CATALOG_FILE, connect, inspect
 from pebr_data.catalog.holders import holders
+from pebr_data.catalog.image_facts import complete_image_facts, images_without_facts
 from pebr_data.catalog.rebuild import rebuild
 from pebr_data.catalog.store import Catalog
 from pebr_data.catalog.verify import broken_rules, read_everything
 from pebr_data.copy_file import copy_durably
+from pebr_data.doctor import leftovers
 from pebr_data.doctor.examine import damage
 from pebr_data.durable import sync
 from pebr_data.errors import BusyError, DataError
+from pebr_data.images import ImageStore
 from pebr_data.probe.fingerprint import read_fingerprint
 from pebr_data.probe.lock import probe_lock
 from pebr_data.probe.recover import recover
@@ -27,7 +30,7 @@ from pebr_data.probe.spool import SpoolWriter, read_segment, segments
 def repair(store: Path) -> list[str]:
     """Mends what can be mended and says what was done; examine the store again for what is left.
 
-    Nothing is deleted: damaged files are moved aside, named `….damaged-<time>`.
+    Damaged files are moved aside, named `….damaged-<time>`; all that is deleted is what killed writes have left.
 
     Args:
         store: The store's directory.
@@ -41,7 +44,22 @@ def repair(store: Path) -> list[str]:
         with probe_lock(directory):
             done += _merge(store, directory)
             done += _repair_spool(store, directory / "spool")
+    done += _complete_images(store)
+    done += leftovers.remove(store)
     return done
+
+
+def _complete_images(store: Path) -> Iterator[str]:
+    """Looks at images that an older pebr stored; why the gate keeps one out is said."""
+    with connect(store, read_only=True, wait_seconds=None) as connection:
+        num_unknown = len(images_without_facts(connection, None))
+    problems = complete_image_facts(store, None)
+    if num_unknown > len(problems):
+        yield f"looked at {num_unknown - len(problems):,} images that an older pebr stored"
+    images = ImageStore(store / "images")
+    for image_hash, problem in problems.items():
+        if images.holds(image_hash):
+            yield f"left the image {image_hash} as it is: {problem}"
 
 
 def _repair_catalog(store: Path) -> Iterator[str]:

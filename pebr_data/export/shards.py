@@ -12,9 +12,8 @@ from pathlib import Path
 
 from pebr_data import __version__
 from pebr_data.catalog.store import Catalog
-from pebr_data.durable import sync
+from pebr_data.durable import move, sync, written_aside
 from pebr_data.errors import DataError, RefusedError, UsageError
-from pebr_data.export.aside import move, written_aside
 from pebr_data.export.beside import ImagesBeside
 from pebr_data.export.card import CARD_FILE, Contents, card
 from pebr_data.export.formats import FORMATS

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
-from pebr_data.durable import sync
+from pebr_data.durable import write_whole
 from pebr_data.errors import StorageError
 from pebr_data.types import Condition, Fingerprint
 
@@ -21,12 +20,8 @@ def write_fingerprint(directory: Path, fingerprint: Fingerprint) -> None:
     """
     if read_fingerprint(directory) == fingerprint:
         return
-    aside = directory / f".{FINGERPRINT_FILE}.{os.getpid()}"
     try:
-        aside.write_text(json.dumps(fingerprint.to_json(), indent=2) + "\n", encoding="utf-8")
-        sync(aside)
-        aside.replace(directory / FINGERPRINT_FILE)
-        sync(directory)
+        write_whole(directory / FINGERPRINT_FILE, json.dumps(fingerprint.to_json(), indent=2) + "\n")
     except OSError as error:
         raise StorageError(
             f"the probe's fingerprint could not be written: {error.strerror or error}",

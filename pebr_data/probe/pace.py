@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pebr_data.durable import write_whole
 from pebr_data.types import Fingerprint
 
 PACE_FILE = "pace.json"
@@ -37,10 +37,8 @@ def write_pace(directory: Path, pace: Pace) -> None:
     before = _read(directory / PACE_FILE)
     if before is not None and before.num_rollouts > pace.num_rollouts:
         return
-    aside = directory / f".{PACE_FILE}.{os.getpid()}"
     with suppress(OSError):
-        aside.write_text(json.dumps(asdict(pace)) + "\n", encoding="utf-8")
-        aside.replace(directory / PACE_FILE)
+        write_whole(directory / PACE_FILE, json.dumps(asdict(pace)) + "\n", is_durable=False)
 
 
 def find_pace(store: Path, fingerprint: Fingerprint, known: Sequence[Fingerprint]) -> Pace | None:

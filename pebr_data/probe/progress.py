@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from pebr_data.durable import write_whole
 
 _PREFIX = "run-"
 
@@ -58,10 +59,8 @@ class RunProgress:
 def write_progress(directory: Path, progress: RunProgress) -> None:
     """Notes it in the probe's directory. It is a convenience: a disk that refuses is no reason to fail."""
     path = directory / f"{_PREFIX}{progress.shard}.json"
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
     with suppress(OSError):
-        aside.write_text(json.dumps(asdict(progress)) + "\n", encoding="utf-8")
-        aside.replace(path)
+        write_whole(path, json.dumps(asdict(progress)) + "\n", is_durable=False)
 
 
 def read_progress(directory: Path) -> list[RunProgress]:

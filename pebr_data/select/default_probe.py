@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from pebr_data.catalog.rollouts import KnownProbe
 from pebr_data.catalog.store import Catalog
 from pebr_data.config import CatalogConfig
+from pebr_data.durable import write_whole
 from pebr_data.errors import RefusedError, UsageError
 from pebr_data.types import Band
 
@@ -56,11 +56,8 @@ def find_probe(catalog: Catalog, store: Path, config: CatalogConfig, asked: str 
 
 def remember_probe(store: Path, catalog: str, probe_id: str) -> None:
     """Note the probe that was run last for a catalog; `find_probe` prefers it."""
-    path = store / "probes" / LAST_FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{LAST_FILE}.{os.getpid()}")
-    aside.write_text(json.dumps({**_last(store), catalog: probe_id}, indent=2) + "\n", encoding="utf-8")
-    aside.replace(path)
+    text = json.dumps({**_last(store), catalog: probe_id}, indent=2) + "\n"
+    write_whole(store / "probes" / LAST_FILE, text, is_durable=False)
 
 
 def _last(store: Path) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pebr_data.errors import DataError
@@ -19,8 +19,11 @@ _MIN_BASE64_CHARS = 64
 MAX_IMAGES = 64
 """Images a row may have."""
 
+MAX_ROW_BYTES = 256 * 2**20
+"""Bytes the images of a row may have together."""
+
 ReadPath = Callable[[str], bytes]
-"""The bytes of the file at a path; raises DataError where there is no such file that may be read."""
+"""The bytes of the file at a path or address; raises DataError where there is no such file that may be read."""
 
 
 def image_entries(row: Mapping[str, Any], columns: str | tuple[str, ...] | None) -> list[Any]:
@@ -46,13 +49,29 @@ def image_entries(row: Mapping[str, Any], columns: str | tuple[str, ...] | None)
     return entries
 
 
+def read_images(entries: Sequence[Any], read_path: ReadPath) -> tuple[bytes, ...]:
+    """The encoded images of a row, as `read_image` gives each.
+
+    Raises:
+        DataError: As there, or they are too large together.
+    """
+    images = []
+    num_bytes = 0
+    for entry in entries:
+        images.append(read_image(entry, read_path))
+        num_bytes += len(images[-1])
+        if num_bytes > MAX_ROW_BYTES:
+            raise DataError(f"the images of the row have more than {MAX_ROW_BYTES} bytes")
+    return tuple(images)
+
+
 def read_image(entry: Any, read_path: ReadPath) -> bytes:
     """The encoded image.
 
     Args:
-        entry: Bytes; a text with a path, base64 or a `data:` address; or a mapping with `bytes` (which win) and `path`,
-            as `datasets` and Pillow-based exports write images.
-        read_path: Reads a file under the image root.
+        entry: Bytes; a text with a path, an address, base64 or a `data:` address; or a mapping with `bytes` (which win)
+            and `path`, as `datasets` and Pillow-based exports write images.
+        read_path: Reads a file under the image root, or what an address names.
 
     Raises:
         DataError: It is none of these, its base64 is broken, it is too large, or `read_path` refuses.

@@ -8,7 +8,7 @@ from typing import Any
 from pebr_data.config import FieldsConfig
 from pebr_data.errors import DataError
 from pebr_data.sources.columns import find, kept_columns, kind, optional_text, scalar, text_at
-from pebr_data.sources.embedded import ReadPath, image_entries, read_image
+from pebr_data.sources.embedded import ReadPath, image_entries, read_images
 from pebr_data.sources.golds import gold_of
 from pebr_data.sources.options import options_in, options_of, with_options
 from pebr_data.sources.placeholders import place_images, take_lead_off
@@ -45,7 +45,7 @@ def to_candidate(
         split=split if fields.split is None else text_at(row, fields.split, "split"),
         question=with_options(question, options) if fields.show_options and options else question,
         answer=answer,
-        images=tuple(read_image(entry, read_path) for entry in entries),
+        images=read_images(entries, read_path),
         answer_type=optional_text(row, fields.answer_type),
         options=options,
         keywords=_keywords(row, fields.keywords),

@@ -13,6 +13,42 @@ from pebr_data.sources.tree import archive_of
 Stamp = list[str | int]
 
 
+class PatternReader:
+    """The part of a reader whose files a pattern of `files_at` names.
+
+    Args:
+        pattern: Which files.
+        base_dir: The directory that a relative pattern starts from.
+        suffixes: As `files_at` takes them.
+    """
+
+    def __init__(self, pattern: str, base_dir: Path, suffixes: tuple[str, ...]) -> None:
+        self._pattern = pattern
+        self._base_dir = base_dir
+        self._suffixes = suffixes
+
+    @property
+    def image_root(self) -> Path:
+        """As `Reader.image_root`."""
+        return root_at(self._pattern, self._base_dir)
+
+    @property
+    def files(self) -> list[Path]:
+        """The files, in order.
+
+        Raises:
+            DataError: There are none.
+        """
+        return files_at(self._pattern, self._base_dir, self._suffixes)
+
+    def stamps(self) -> list[Stamp]:
+        """As `Reader.stamps`."""
+        try:
+            return stamps_of(self.files)
+        except DataError:
+            return []
+
+
 def files_at(pattern: str, base_dir: Path, suffixes: tuple[str, ...]) -> list[Path]:
     """The files that a path, a directory or a glob pattern names, in the order of their names, numbers by value.
 

@@ -6,18 +6,20 @@ Nothing is written and nothing is fetched.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pebr_data.config import FieldsConfig, SourceConfig
 from pebr_data.errors import DataError
-from pebr_data.images import inspect
+from pebr_data.images import ImageFacts, open_gate
 from pebr_data.sources.base import Reject, open_source
 from pebr_data.sources.columns import find
+from pebr_data.sources.fetch import check_address, is_unfetched, unfetched
 from pebr_data.sources.hub import HubReader
 from pebr_data.sources.rows import RowSource
 from pebr_data.sources.suspicions import SeenRow, suspicions
@@ -114,19 +116,25 @@ def preview(config: SourceConfig, base_dir: Path, *, num_shown: int) -> SourcePr
 
 def _seen(source: RowSource) -> Iterator[SeenRow]:
     with ExitStack() as stack:
-        read_path = source.image_reader(stack)
+        read_path = source.image_reader(stack, lambda url: _unfetched(url, source.config.allowed_hosts))
         for row in source.reader.rows(None):
             columns = {} if isinstance(row.columns, DataError) else {**row.columns, **source.config.constants}
             yield SeenRow(row.where, columns, _with_usable_images(source.candidate(row, read_path)))
 
 
+def _unfetched(url: str, hosts: Sequence[str]) -> bytes:
+    check_address(url, hosts)
+    return unfetched(url)
+
+
 def _with_usable_images(item: Candidate | Reject) -> Candidate | Reject:
     if isinstance(item, Candidate):
         for data in item.images:
-            try:
-                inspect(data)
-            except DataError as error:
-                return Reject(item.source, error.where or "", error.what)
+            if is_unfetched(data):
+                continue
+            found = _look(data)
+            if isinstance(found, DataError):
+                return Reject(item.source, found.where or "", found.what)
     return item
 
 
@@ -170,8 +178,19 @@ def _columns(fields: FieldsConfig, name: str) -> tuple[str, ...]:
 
 
 def _image(data: bytes) -> str:
-    info = inspect(data)
-    return f"{info.width}x{info.height} {info.format}, {len(data)} bytes"
+    if is_unfetched(data):
+        return "not fetched before the build"
+    found = _look(data)
+    if isinstance(found, DataError):
+        return f"{found.what}, {len(data)} bytes"
+    return f"{found.width}x{found.height} {found.format}, {len(data)} bytes"
+
+
+@lru_cache(maxsize=LOOKED_AT)
+def _look(data: bytes) -> ImageFacts | DataError:
+    """What the gate says of an image: nothing is decoded in this process."""
+    [found] = open_gate().examine([data])
+    return found
 
 
 def _found(columns: Mapping[str, Any], column: str) -> Any:

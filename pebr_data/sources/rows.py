@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
 
 from pebr_data.config import RowSourceConfig
@@ -13,6 +16,7 @@ from pebr_data.errors import DataError
 from pebr_data.images import MAX_BYTES
 from pebr_data.sources.base import Reject
 from pebr_data.sources.embedded import ReadPath
+from pebr_data.sources.fetch import NUM_AT_ONCE, Fetcher, is_address
 from pebr_data.sources.fields import to_candidate
 from pebr_data.sources.filters import filtered_out
 from pebr_data.sources.places import Stamp, stamp_of
@@ -79,12 +83,11 @@ class RowSource:
 
         Raises:
             DataError: A file or the image root cannot be read, or not one row can be used.
+            UnavailableError: A host that images are fetched from is given up.
         """
         num_candidates, first_reject = 0, None
-        with ExitStack() as stack:
-            read_path = self.image_reader(stack)
-            for row in self.reader.rows(self.config.columns()):
-                item = self.candidate(row, read_path)
+        with closing(self._items()) as items:
+            for item in items:
                 if isinstance(item, Reject):
                     first_reject = first_reject or item
                 else:
@@ -98,8 +101,34 @@ class RowSource:
                 "pebr-data build --dry-run shows its rows",
             )
 
-    def image_reader(self, stack: ExitStack) -> ReadPath:
+    def _items(self) -> Generator[Candidate | Reject, None, None]:
+        rows = self.reader.rows(self.config.columns())
+        with ExitStack() as stack:
+            if not self.config.allowed_hosts:
+                read_path = self.image_reader(stack)
+                yield from (self.candidate(row, read_path) for row in rows)
+                return
+            fetcher = stack.enter_context(Fetcher(self.config.allowed_hosts))
+            read_path = self.image_reader(stack, fetcher.fetch)
+            threads = stack.enter_context(ThreadPoolExecutor(NUM_AT_ONCE, thread_name_prefix="rows"))
+            pending: deque[Future[Candidate | Reject]] = deque()
+            try:
+                for row in rows:
+                    pending.append(threads.submit(self.candidate, row, read_path))
+                    if len(pending) > NUM_AT_ONCE:
+                        yield pending.popleft().result()
+                while pending:
+                    yield pending.popleft().result()
+            finally:
+                threads.shutdown(wait=False, cancel_futures=True)
+                fetcher.cancel()
+
+    def image_reader(self, stack: ExitStack, fetch: ReadPath | None = None) -> ReadPath:
         """Reads images by their path, until the stack is closed. A root that the YAML names is opened at once.
+
+        Args:
+            stack: What is opened is closed with it.
+            fetch: Gives what lies at an address, where the YAML allows any host.
 
         Raises:
             DataError: There is no such root.
@@ -108,11 +137,20 @@ class RowSource:
         if self.config.image_root is not None:
             tree = stack.enter_context(open_tree(self._base_dir / self.config.image_root))
 
+        one_at_a_time = Lock()  # an archive is one open file
+
         def read_path(path: str) -> bytes:
             nonlocal tree
-            if tree is None:
-                tree = stack.enter_context(open_tree(self.reader.image_root))
-            return tree.read(path, max_bytes=MAX_BYTES)
+            if is_address(path):
+                if fetch is None or not self.config.allowed_hosts:
+                    raise DataError(
+                        "the image's path is an address, and `allowed_hosts` names no host", where=path[:200]
+                    )
+                return fetch(path)
+            with one_at_a_time:
+                if tree is None:
+                    tree = stack.enter_context(open_tree(self.reader.image_root))
+                return tree.read(path, max_bytes=MAX_BYTES)
 
         return read_path
 

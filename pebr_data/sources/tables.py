@@ -20,7 +20,7 @@ from pebr_data.errors import DataError
 from pebr_data.sources import footers
 from pebr_data.sources.columns import root_of
 from pebr_data.sources.footers import BATCH_BYTES, BOMB, MAX_BATCH_ROWS, MAX_LIST, MAX_RATIO
-from pebr_data.sources.places import Stamp, files_at, root_at, stamps_of
+from pebr_data.sources.places import PatternReader
 from pebr_data.sources.rows import RawRow
 
 SUFFIXES = {"parquet": (".parquet",), "arrow": (".arrow", ".feather", ".ipc")}
@@ -32,7 +32,7 @@ _UNTRUSTED = "if the file is to be trusted, write it again uncompressed, in smal
 Batches = Generator[pa.RecordBatch, None, None]
 
 
-class TableReader:
+class TableReader(PatternReader):
     """Reads the rows of Parquet or Arrow files one after the other.
 
     Args:
@@ -41,31 +41,16 @@ class TableReader:
     """
 
     def __init__(self, config: TableSourceConfig, base_dir: Path) -> None:
-        self._config = config
-        self._base_dir = base_dir
-
-    @property
-    def image_root(self) -> Path:
-        """As `Reader.image_root`."""
-        return root_at(self._config.files, self._base_dir)
+        super().__init__(config.files, base_dir, SUFFIXES[config.type])
+        self._split = config.split
 
     def rows(self, columns: tuple[str, ...] | None) -> Iterator[RawRow]:
         """As `Reader.rows`."""
-        yield from table_rows([(path, self._config.split) for path in self._files()], columns)
+        yield from table_rows([(path, self._split) for path in self.files], columns)
 
     def count(self) -> int | None:
         """As `Reader.count`."""
-        return count_rows(self._files())
-
-    def stamps(self) -> list[Stamp]:
-        """As `Reader.stamps`."""
-        try:
-            return stamps_of(self._files())
-        except DataError:
-            return []
-
-    def _files(self) -> list[Path]:
-        return files_at(self._config.files, self._base_dir, SUFFIXES[self._config.type])
+        return count_rows(self.files)
 
 
 def table_rows(files: Sequence[tuple[Path, str]], columns: tuple[str, ...] | None) -> Iterator[RawRow]:

@@ -51,7 +51,7 @@ def archive_of(path: Path) -> Path | None:
 
 
 class DirectoryTree:
-    """Files under a directory. Symbolic links are followed only while they stay inside it."""
+    """Files under a directory, which itself may be a symbolic link; none below it is followed."""
 
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
@@ -73,8 +73,8 @@ class DirectoryTree:
         target = self._root / inside(path)
         try:
             resolved = target.resolve()
-            if not resolved.is_relative_to(self._root):
-                raise DataError("the path is a link that leads out of its directory", where=path)
+            if resolved != target:
+                raise DataError("the path is or goes through a symbolic link, and none is followed", where=path)
             if not resolved.is_file():
                 raise DataError("there is no such file", where=path)
             _check_size(path, resolved.stat().st_size, max_bytes)

@@ -11,7 +11,7 @@ from typing import Any
 from pebr_data.config import WebDatasetSourceConfig
 from pebr_data.errors import DataError
 from pebr_data.images import MAX_BYTES
-from pebr_data.sources.places import Stamp, files_at, root_at, stamps_of
+from pebr_data.sources.places import PatternReader
 from pebr_data.sources.rows import RawRow
 from pebr_data.sources.tar import members_of, open_tar, read_member
 from pebr_data.sources.tree import inside
@@ -26,7 +26,7 @@ MAX_GROUP_BYTES = 256 * 2**20
 MAX_GROUP_FILES = 256
 
 
-class WebDatasetReader:
+class WebDatasetReader(PatternReader):
     """Reads the samples of tar shards in order.
 
     A row has a column for each file, named by what follows the first dot of its name (`json`, `png`, `0.jpg`); the keys
@@ -38,33 +38,18 @@ class WebDatasetReader:
     """
 
     def __init__(self, config: WebDatasetSourceConfig, base_dir: Path) -> None:
-        self._config = config
-        self._base_dir = base_dir
-
-    @property
-    def image_root(self) -> Path:
-        """As `Reader.image_root`."""
-        return root_at(self._config.files, self._base_dir)
+        super().__init__(config.files, base_dir, (".tar",))
+        self._split = config.split
 
     def rows(self, columns: tuple[str, ...] | None) -> Iterator[RawRow]:
         """As `Reader.rows`."""
-        for path in self._files():
+        for path in self.files:
             for key, group in _groups(path):
-                yield RawRow(f"{path.name}, {key}", group, self._config.split)
+                yield RawRow(f"{path.name}, {key}", group, self._split)
 
     def count(self) -> int | None:
         """As `Reader.count`."""
         return None
-
-    def stamps(self) -> list[Stamp]:
-        """As `Reader.stamps`."""
-        try:
-            return stamps_of(self._files())
-        except DataError:
-            return []
-
-    def _files(self) -> list[Path]:
-        return files_at(self._config.files, self._base_dir, (".tar",))
 
 
 def _groups(path: Path) -> Iterator[tuple[str, dict[str, Any] | DataError]]:

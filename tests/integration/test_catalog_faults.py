@@ -13,18 +13,22 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from pebr_data.catalog.connection import CATALOG_FILE, connect
-from pebr_data.catalog.schema import MIGRATIONS
+from pebr_data.catalog.connection import CATALOG_FILE, connect, inspect
+from pebr_data.catalog.schema import MIGRATIONS, schema_version
 from pebr_data.catalog.store import Catalog
+from pebr_data.cli import main as pebr_data
 from pebr_data.doctor.examine import examine
 from pebr_data.doctor.repair import repair
-from pebr_data.errors import DataError
-from pebr_data.probe.spool import read_spool
-from tests.probed_store import fill, fingerprint
+from pebr_data.errors import DataError, StorageError
+from pebr_data.probe.spool import SpoolWriter, read_spool
+from pebr_data.types import Outcome
+from tests.probed_store import fill, fingerprint, rollout
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "fixtures" / "catalogs"
@@ -92,8 +96,12 @@ def run(work: str, store: Path, where: str, when: str, number: int) -> tuple[int
 
 
 BUILD_POINTS = [
+    ("pathlib:Path.hardlink_to", "before", 1),  # the catalog is made aside
+    ("pathlib:Path.hardlink_to", "after", 1),
+    ("pebr_data.images.store:sync", "after", 3),  # images lie aside
+    ("pathlib:Path.replace", "before", 12),  # some have their names
     ("pebr_data.images:ImageStore.put_all", "after", 2),
-    ("pebr_data.catalog.ingest:write_batch", "before", 2),
+    ("pebr_data.catalog.samples:write_image_facts", "after", 2),  # amid the transaction
     ("pebr_data.catalog.ingest:write_batch", "after", 2),
     ("pebr_data.catalog.samples:now", "before", 1),
     ("pebr_data.catalog.ingest:finish_source", "before", 1),
@@ -111,11 +119,18 @@ def test_a_build_killed_at_any_point_is_finished_by_the_next(tmp_path: Path) -> 
     shutil.copy(tmp_path / "shapes.yaml", whole.parent)
     assert run(BUILD, whole, "pebr_data.images:ImageStore.put_all", "after", 10**9)[0] == 0
     store = tmp_path / "store"
-    killed = [run(BUILD, store, *point)[0] for point in BUILD_POINTS]
-    assert killed.count(-signal.SIGKILL) >= len(BUILD_POINTS) - 1
+    for point in BUILD_POINTS:
+        assert run(BUILD, store, *point)[0] == -signal.SIGKILL, point
     assert run(BUILD, store, "pebr_data.images:ImageStore.put_all", "after", 10**9)[0] == 0
     with Catalog.open(store, read_only=True) as mine, Catalog.open(whole, read_only=True) as expected:
         assert mine.samples() == expected.samples()
+    assert examine(store, hash_images=True) == []
+    left = [*store.glob(".*"), *store.glob("images/*/.*")]
+    assert {path.name[:5] for path in left} == {".cata", ".put-"}
+    for path in left:
+        os.utime(path, (0, 0))
+    assert [one.part for one in examine(store)] == ["leftovers"]
+    assert repair(store) == [f"removed {len(left):,} leftovers of writes that were killed"]
     assert examine(store, hash_images=True) == []
 
 
@@ -163,6 +178,20 @@ MIGRATE_POINTS = [
     ("pebr_data.catalog.connection:migrate", "before", 1),
     ("pebr_data.catalog.connection:migrate", "after", 1),
 ]
+
+
+def test_each_migration_killed_in_turn_is_taken_up_by_the_next_opening(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / CATALOG_FILE).write_bytes(lzma.decompress((GOLDEN / "schema_1.duckdb.xz").read_bytes()))
+    # Amid the first; then, each time, after the one that was interrupted, amid the next.
+    for done, call in enumerate([1, *[2] * (len(MIGRATIONS) - 2)]):
+        assert run(MIGRATE, store, "pebr_data.catalog.schema:load_query", "after", call)[0] == -signal.SIGKILL
+        with inspect(store / CATALOG_FILE) as connection:
+            assert schema_version(connection, "") == 1 + done
+    with Catalog.open(store) as catalog:
+        assert [name for _, name in catalog.migrations()] == [migration.__name__ for migration in MIGRATIONS]
+        assert catalog.stats("small", 4).bands.to_dicts() == json.loads((GOLDEN / "schema_1.json").read_text())["bands"]
 
 
 def test_a_migration_killed_at_any_point_is_done_by_the_next_opening(tmp_path: Path) -> None:
@@ -223,6 +252,64 @@ def test_a_full_disk_loses_nothing_acknowledged(tmp_path: Path) -> None:
         assert len(catalog.samples()) == 2
     assert kept >= {f"s{batch}" for batch in batches}
     assert len(kept) <= len(batches) + 1
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 48 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(disk)], capture_output=True)
+    if made.returncode:
+        pytest.skip("no file system of its own can be mounted here")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+@contextmanager
+def full_but_for(disk: Path, num_bytes: int) -> Iterator[None]:
+    """Within the block the disk has so much room."""
+    room = shutil.disk_usage(disk).free - num_bytes
+    (disk / "ballast").write_bytes(bytes(room))
+    yield
+    (disk / "ballast").unlink()
+
+
+def test_a_build_on_a_full_disk_ends_and_is_finished_when_there_is_room(small_disk: Path) -> None:
+    config = small_disk / "shapes.yaml"
+    config.write_text("name: shapes\nsources:\n  - {type: shapes, name: shapes, splits: {train: 160}}\n")
+    store = small_disk / "store"
+    for room in (2**20, 2**16):
+        with full_but_for(small_disk, room):
+            assert pebr_data(["build", str(config), "--store", str(store)]) == 74
+    assert pebr_data(["build", str(config), "--store", str(store)]) == 0
+    assert examine(store, hash_images=True) == []
+    assert [*store.glob(".*"), *store.glob("images/*/.*")] == []
+    with Catalog.open(store, read_only=True) as catalog:
+        assert len(catalog.samples("shapes")) == 160
+
+
+def test_a_full_disk_stops_the_spool_and_loses_nothing_acknowledged(small_disk: Path) -> None:
+    acknowledged = 0
+    with full_but_for(small_disk, 2**16), SpoolWriter(small_disk / "spool") as writer, pytest.raises(StorageError):
+        for index in range(10_000):
+            writer.append(rollout(fingerprint().probe_id, "sample", index, Outcome.WRONG))
+            if index % 10 == 0:
+                writer.sync()
+                acknowledged = index + 1
+    [segment] = read_spool(small_disk / "spool")
+    assert [one.key.index for one in segment.rollouts] == list(range(len(segment.rollouts)))
+    assert 0 < acknowledged <= len(segment.rollouts)
+    assert not segment.damaged_at
+
+
+def test_a_migration_on_a_full_disk_is_refused_and_done_when_there_is_room(small_disk: Path) -> None:
+    (small_disk / CATALOG_FILE).write_bytes(lzma.decompress((GOLDEN / "schema_1.duckdb.xz").read_bytes()))
+    with full_but_for(small_disk, 4096):
+        assert pebr_data(["stats", "--store", str(small_disk)]) == 74
+    with Catalog.open(small_disk) as catalog:
+        assert len(catalog.migrations()) == len(MIGRATIONS)
+        assert catalog.stats("small", 4).bands.to_dicts() == json.loads((GOLDEN / "schema_1.json").read_text())["bands"]
 
 
 def killed_with_a_log(store: Path) -> None:

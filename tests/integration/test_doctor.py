@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import lzma
+import os
 import random
 import shutil
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from pebr_data.catalog.backup import backup, list_backups
 from pebr_data.catalog.connection import CATALOG_FILE, connect
+from pebr_data.catalog.schema import MIGRATIONS
 from pebr_data.catalog.store import Catalog
 from pebr_data.cli import main as pebr_data
 from pebr_data.doctor.examine import examine
@@ -238,6 +241,55 @@ def test_images_and_exports_are_compared_with_what_was_written(store: Path) -> N
     [shard] = (store / "exports").glob("**/*.parquet")
     flip(shard, 100)
     assert [one.part for one in examine(store)] == ["images", "export"]
+
+
+def test_images_that_an_older_pebr_stored_are_named_and_looked_at(store: Path) -> None:
+    with connect(store, read_only=False, wait_seconds=0) as connection:
+        before = connection.execute("SELECT * FROM images ORDER BY 1").fetchall()
+        connection.execute("DELETE FROM images")
+    [found] = examine(store)
+    assert found.part == "images" and found.what.startswith(f"of {len(before)} images only the bytes are known")
+    assert repair(store) == [f"looked at {len(before)} images that an older pebr stored"]
+    assert examine(store) == []
+    with connect(store, read_only=True, wait_seconds=0) as connection:
+        assert connection.execute("SELECT * FROM images ORDER BY 1").fetchall() == before
+
+
+def test_what_killed_writes_left_is_named_and_removed_once_it_is_old(store: Path) -> None:
+    [image, *_] = (store / "images").glob("*/*")
+    probe = store / "probes" / fingerprint().probe_id
+    files = [
+        image.with_name(".put-0123456789abcdef"), store / ".catalog.duckdb.1a2b3c4d",
+        store / ".catalog.duckdb.restoring-99", probe / ".fingerprint.json.4194305",
+        store / "probes/.last.json.4194305",
+    ]  # fmt: skip
+    folders = [store / "backups/.20260102T030405.000006Z.partial-99", store / "exports/small/.reasoning.partial-99"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        files.append(folder / "part")
+    for file in files:
+        file.write_bytes(b"half")
+    (store / ".mine").touch()
+    assert examine(store) == []
+    assert repair(store) == []
+    for path in (*files, *folders, store / ".mine"):
+        os.utime(path, (0, 0))
+    young = image.with_name(".put-fedcba9876543210")
+    young.touch()
+    [found] = examine(store)
+    assert (found.part, found.what) == ("leftovers", "7 writes that were killed have left something aside")
+    assert repair(store) == ["removed 7 leftovers of writes that were killed"]
+    assert examine(store, hash_images=True) == []
+    assert not any(path.exists() for path in (*files, *folders))
+    assert young.exists() and (store / ".mine").exists()
+
+
+def test_a_catalog_of_an_older_schema_is_migrated_and_examined(tmp_path: Path) -> None:
+    golden = Path(__file__).parents[1] / "fixtures/catalogs/schema_1.duckdb.xz"
+    (tmp_path / CATALOG_FILE).write_bytes(lzma.decompress(golden.read_bytes()))
+    assert {one.part for one in examine(tmp_path)} == {"images"}
+    with Catalog.open(tmp_path, read_only=True) as catalog:
+        assert len(catalog.migrations()) == len(MIGRATIONS)
 
 
 def test_findings_are_json_too(store: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,6 +22,7 @@ from pebr_data.images import ImageStore
 from pebr_data.select.decontaminate import Overlap, decontaminate
 from pebr_data.select.dedupe import dedupe
 from pebr_data.select.mixture import select
+from pebr_data.sources.base import Reject
 from pebr_data.sources.shapes import ShapesSource
 from pebr_data.types import Candidate
 from tests.probed_store import fingerprint, group, probe
@@ -63,7 +64,7 @@ class World:
         self.folder = folder
         self.store = folder / "store"
 
-    def add(self, name: str, candidates: Sequence[Candidate]) -> CatalogConfig:
+    def add(self, name: str, candidates: Sequence[Candidate | Reject]) -> CatalogConfig:
         with Catalog.open(self.store) as catalog:
             catalog.ingest(name, "digest", candidates, ImageStore(self.store / "images"))
         path = self.folder / f"{name}.yaml"
@@ -307,3 +308,33 @@ def test_the_commands_print_what_was_found_and_name_the_next(world: World, capsy
     assert pebr_data(["decontaminate", str(config.path), "--against", str(path), *store]) == 0
     assert capsys.readouterr().out.splitlines()[1].split() == ["bench", "3", "1", "2", "0", "0", "2"]
     assert pebr_data(["decontaminate", str(config.path), *store]) == 2
+
+
+def test_why_says_what_was_marked_and_by_which_search(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark_as_built(world, monkeypatch)
+    mine = world.add(
+        "mine", [made(0), made(0, question=made(0).question + " "), made(1), Reject("first", "row 3", "no gold")]
+    )
+    bench = world.add("bench", [made(1, source="second")])
+    dedupe(mine, world.store, radius=6)
+    decontaminate(mine, world.store, [bench])
+    kept, twin, shared = world.ids("mine")
+    [seen] = world.ids("bench")
+
+    def why(asked: str, *options: str) -> str:
+        assert pebr_data(["why", asked, *options, "--store", str(world.store)]) == 0
+        return capsys.readouterr().out
+
+    assert f"kept in mine as the first of 2; duplicates of it:\n    {twin} (exact); by dedupe with radius 6 at" in why(
+        kept
+    )
+    assert f"duplicate in mine of {kept} (exact): `select` leaves it out; by dedupe with radius 6" in why("first:1")
+    assert f"in the benchmark bench as {seen} (image): `select` leaves it out of mine; by decontaminate" in why(shared)
+    assert f"benchmark bench: mine has it as {shared} (image)" in why(seen)
+    assert json.loads(why(twin, "--json"))["duplicates"][0]["reasons"] == {twin: "exact"}
+    assert why("first:3") == "first, candidate 3 (row 3): rejected for the catalog mine\n  no gold\n"
+    assert json.loads(why("first:3", "--json"))["rejects"][0]["reason"] == "no gold"
+    for unknown in ("first:4", "first:x", "third:0"):
+        assert pebr_data(["why", unknown, "--store", str(world.store)]) == 65

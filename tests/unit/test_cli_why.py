@@ -32,6 +32,8 @@ def test_why_says_where_from_how_sure_and_what_each_mixture_decided(
     said = capsys.readouterr().out
     assert "from the source made, candidate 0, split train" in said
     assert "in the catalogs small" in said
+    assert "answer '0', graded as count: declared by the source" in said
+    assert re.search(r"image [0-9a-f]{16}…: 32x32 PNG; one-colour", said)
     assert "4 wrong; grader test-1" in said
     assert "band of a group of 4: hard; pass rate 0.17, with 95 % between 0.01 and 0.52" in said
     assert re.search(r"mixture small/warmup \([0-9a-f]{16}, selected .*\): kept, number 1", said)
