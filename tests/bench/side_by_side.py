@@ -70,13 +70,21 @@ class Arm:
 
     @property
     def directory(self) -> RunDir:
-        """Another checkpoint, mixture or length is another directory."""
-        decisive = [self.seed, load_manifest(self.manifest).mixture_id, resolve_model(str(self.model)).revision]
-        return RunDir(self.runs / "side_by_side" / f"{self.policy}-{digest([*decisive, self.max_steps])[:8]}")
+        """One for each seed, mixture, checkpoint, length and way to measure."""
+        revision = resolve_model(str(self.model)).revision
+        decisive = [
+            self.seed,
+            load_manifest(self.manifest).mixture_id,
+            revision,
+            self.max_steps,
+            self.every,
+            self.limit,
+        ]
+        return RunDir(self.runs / "side_by_side" / f"{self.policy}-{digest(decisive)[:8]}")
 
     def evaluation(self, step: int) -> Path:
         """Where the figures after so many updates are."""
-        return self.directory.evaluation(f"update-{step:04d}-of-{self.limit or 'all'}")
+        return self.directory.evaluation(f"update-{step:04d}")
 
     @property
     def steps(self) -> range:
@@ -134,7 +142,8 @@ def measured(arm: Arm) -> None:
             if not arm.evaluation(step).is_file():
                 model = directory.checkpoints / f"checkpoint-{step}" if step else arm.model
                 save_evaluation(_evaluated(recipe, config, arm, model), arm.evaluation(step))
-        shutil.rmtree(directory.checkpoints)
+        for leftover in (directory.checkpoints, directory.cache, directory.final):
+            shutil.rmtree(leftover)
 
 
 def _evaluated(recipe: Recipe, config: CatalogConfig, arm: Arm, model: Path) -> Evaluation:
@@ -203,7 +212,7 @@ def average(values: Values, control: Values) -> float:
 
 
 def reaches(every: int) -> Statistic:
-    """Updates until the mean curve first reaches the control's last accuracy, interpolated; infinite when it never does."""
+    """Updates until the mean curve first reaches the control's last accuracy, interpolated; infinite if never."""
 
     def updates(values: Values, control: Values) -> float:
         curve, goal = values.mean(axis=(0, 2)), control[:, -1].mean()
