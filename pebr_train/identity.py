@@ -86,7 +86,7 @@ class Identities:
         return self.config.probe.model_dump(mode="json")
 
     def _sources(self) -> dict[str, Any]:
-        return {"sources": [source.model_dump(mode="json") for source in self.config.sources]}
+        return {"sources": [source.model_dump(mode="json", exclude={"license"}) for source in self.config.sources]}
 
 
 def differences(before: Any, now: Any) -> str:

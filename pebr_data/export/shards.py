@@ -17,6 +17,7 @@ from pebr_data.errors import DataError, RefusedError, UsageError
 from pebr_data.export.aside import move, written_aside
 from pebr_data.export.beside import ImagesBeside
 from pebr_data.export.card import CARD_FILE, Contents, card
+from pebr_data.export.foreseen import foresee
 from pebr_data.export.formats import FORMATS
 from pebr_data.export.formats.base import ExportedSample, Format
 from pebr_data.export.reward import gold_text
@@ -103,7 +104,11 @@ def export(
     fingerprint, chosen = _read(store, mixture)
     if layout.needs_response:
         _require_responses(chosen, mixture, format)
-    contents = Contents.of([one.sample for one in chosen], [one.band for one in chosen], mixture.drops)
+    with Catalog.open(store, read_only=True) as catalog:
+        benchmarks = catalog.benchmarks_checked(mixture.catalog, mixture.mixture_id)
+        foreseen = foresee(catalog, mixture)
+    samples, bands = [one.sample for one in chosen], [one.band for one in chosen]
+    contents = Contents.of(samples, bands, mixture.drops, benchmarks, foreseen)
     with written_aside(target) as aside:
         beside = ImagesBeside(aside)
         rows = _rows(store, chosen, fingerprint, beside.add if placement == "beside" else None)
