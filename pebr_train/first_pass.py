@@ -111,13 +111,13 @@ def check_forecast(
         seen = groups.filter(pl.col("step").is_in(batches[:num_batches].to_list()))
         chosen = seen.join(samples, on="sample_id", maintain_order="left")
         foreseen = known.forecast(chosen, stage.num_generations, redrawn=redrawn)
-        alike = float((seen["low"] == seen["high"]).mean())  # type: ignore[arg-type]
+        alike = float((seen["low"] == seen["high"]).sum()) / len(seen)
         spans.append(
             Span(
-                name=name,  # type: ignore[arg-type]
+                name=name,
                 num_groups=len(seen),
                 zero_variance=Figure.of(foreseen.zero_variance, alike),
-                mean_reward=Figure.of(foreseen.mean_reward, float(seen["mean"].mean())),  # type: ignore[arg-type]
+                mean_reward=Figure.of(foreseen.mean_reward, float(seen["mean"].sum()) / len(seen)),
             )
         )
     return tuple(spans)

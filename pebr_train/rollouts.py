@@ -47,7 +47,7 @@ class RolloutLog:
 
         files = sorted(self.path.glob("step_*_process_*.parquet"))
         column = f"reward_{reward}"
-        schema = {"step": pl.Int64, "prompt_index": pl.Int64, "sample_id": pl.String, column: pl.Float64}
+        schema = pl.Schema({"step": pl.Int64, "prompt_index": pl.Int64, "sample_id": pl.String, column: pl.Float64})
         if not files or column not in pl.read_parquet_schema(files[0]):
             each = pl.DataFrame(schema=schema)
         else:

@@ -85,7 +85,7 @@ def image_helps(image: Posterior, blind: Posterior, num_options: npt.ArrayLike =
         u = start[:, None] + (1.0 - start[:, None]) * (nodes + 1.0) / 2.0
         points = begins[:, None] + (1.0 - begins[:, None]) * betaincinv(a[:, None], b[:, None], u)
         over_betas = blind.betas_below(y[:, None], points) @ weights * (1.0 - start) / 2.0
-        lowest = scaled(np.maximum(blind.places[y], floor[:, None]), begins[:, None])
+        lowest = np.maximum(scaled(blind.places[y], begins[:, None]), scaled(floor, begins)[:, None])
         over_spikes = 1.0 - betainc(a[:, None], b[:, None], lowest)
         values += weight * (over_betas + np.sum(blind.spikes[y] * over_spikes, axis=1))
 
