@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
-import duckdb
-
+from pebr_data.catalog.connection import connect
 from pebr_data.catalog.queries import load_query
 
 
@@ -24,7 +24,12 @@ class BenchmarkCheck:
     num_kept: int
 
 
-def benchmarks_checked(connection: duckdb.DuckDBPyConnection, catalog: str, mixture_id: str) -> list[BenchmarkCheck]:
-    """Every benchmark that the catalog was compared with, by name."""
+def benchmarks_checked(store: Path, catalog: str, mixture_id: str) -> list[BenchmarkCheck]:
+    """Every benchmark that the catalog was compared with, by name.
+
+    Raises:
+        BusyError: Another process holds the catalog.
+    """
     asked = {"catalog": catalog, "mixture_id": mixture_id}
-    return [BenchmarkCheck(*row) for row in connection.execute(load_query("benchmarks_checked"), asked).fetchall()]
+    with connect(store, read_only=True, wait_seconds=None) as connection:
+        return [BenchmarkCheck(*row) for row in connection.execute(load_query("benchmarks_checked"), asked).fetchall()]

@@ -18,7 +18,6 @@ import duckdb
 
 from pebr_data.catalog import duplicates, early_stops, frames, gradings, mixtures, rollouts, samples
 from pebr_data.catalog import golds as corrected
-from pebr_data.catalog.benchmarks import BenchmarkCheck, benchmarks_checked
 from pebr_data.catalog.connection import connect, transaction
 from pebr_data.catalog.golds import GoldFix
 from pebr_data.catalog.ingest import IngestCounts, ingest
@@ -262,10 +261,6 @@ class Catalog:
         one for its correct rollouts and one for the others.
         """
         return rollouts.completion_lengths(self._connection, probe_id, sample_ids, num_rollouts)
-
-    def benchmarks_checked(self, catalog: str, mixture_id: str) -> list[BenchmarkCheck]:
-        """Every benchmark that the catalog was compared with, and how much of it a mixture holds."""
-        return benchmarks_checked(self._connection, catalog, mixture_id)
 
     def pass_rates(
         self,

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from pebr_data import __version__
+from pebr_data.catalog.benchmarks import benchmarks_checked
 from pebr_data.catalog.store import Catalog
 from pebr_data.durable import sync
 from pebr_data.errors import DataError, RefusedError, UsageError
@@ -104,8 +105,8 @@ def export(
     fingerprint, chosen = _read(store, mixture)
     if layout.needs_response:
         _require_responses(chosen, mixture, format)
+    benchmarks = benchmarks_checked(store, mixture.catalog, mixture.mixture_id)
     with Catalog.open(store, read_only=True) as catalog:
-        benchmarks = catalog.benchmarks_checked(mixture.catalog, mixture.mixture_id)
         foreseen = foresee(catalog, mixture)
     samples, bands = [one.sample for one in chosen], [one.band for one in chosen]
     contents = Contents.of(samples, bands, mixture.drops, benchmarks, foreseen)
