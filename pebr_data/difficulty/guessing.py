@@ -71,7 +71,7 @@ def image_helps(image: Posterior, blind: Posterior, num_options: npt.ArrayLike =
     floors = np.broadcast_to(chance(num_options), image.index.shape)
     rows = np.stack([image.index.ravel(), blind.index.ravel(), floors.ravel()], axis=1)
     distinct, where = np.unique(rows, axis=0, return_inverse=True)
-    x, y, floor = distinct[:, 0].astype(np.int64), distinct[:, 1].astype(np.int64), distinct[:, 2]
+    x, y, floor = distinct[:, 0].astype(np.int64), distinct[:, 1].astype(np.int64), distinct[:, 2].astype(np.float64)
     b, begins = image.b[x], image.floor[x]
 
     def scaled(pass_rate: FloatArray, begin: FloatArray) -> FloatArray:

@@ -192,7 +192,7 @@ def interval(values: Values, control: Values, statistic: Statistic) -> tuple[flo
     for _ in range(NUM_DRAWS):
         seeds, units = rng.integers(num_seeds, size=num_seeds), rng.integers(num_units, size=num_units)
         drawn.append(statistic(values[seeds][..., units], control[seeds][..., units]))
-    low, high = np.quantile(drawn, [0.025, 0.975])
+    low, high = np.quantile(drawn, [0.025, 0.975], method="nearest")
     return statistic(values, control), float(low), float(high)
 
 
@@ -244,19 +244,20 @@ def main() -> None:
     parser.add_argument("--held-out", type=int, help="held-out samples; the recipe's when not given")
     parser.add_argument("--store", type=Path, default=Path("store"))
     parser.add_argument("--runs", type=Path, default=Path("runs"))
-    parser.add_argument("--jobs", type=int, default=2, help="runs at a time, with an equal share of the cores each")
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of all runs together; all cores")
     options = parser.parse_args()
     _, config, stage = quickstart()
     max_steps = options.max_steps or stage.max_steps or 0
     if max_steps % options.every:
         parser.error(f"{max_steps} updates are no multiple of --every {options.every}")
-    base = RunDir(train("quickstart", 0, options.store, options.runs, os.cpu_count() or 1))
+    base = RunDir(train("quickstart", 0, options.store, options.runs, options.threads))
     chosen = mixtures(config, options.store, base.stage("warmup").final, options.limit)
     arms = {
         policy: [
             Arm(
                 policy, seed, manifest.directory, base.stage("perception").final, max_steps, options.every,
-                options.held_out, options.store, options.runs, max(1, (os.cpu_count() or 1) // options.jobs),
+                options.held_out, options.store, options.runs, max(1, options.threads // options.jobs),
             )
             for seed in options.seeds
         ]
