@@ -125,7 +125,8 @@ class MixtureConfig(StrictModel):
         scale_rewards: The training's, likewise.
         where: Which samples may be taken at all.
         caps: How many of any one source or skill.
-        control: Also choose `<name>_control`, the `random` mixture that matches this one.
+        control: Also choose `<name>_control`, the `random` mixture that matches this one. By default where the policy
+            is `pebr` or `signal` and no other mixture matches this one.
     """
 
     policy: Literal["pebr", "signal", "random", "all"]
@@ -139,7 +140,7 @@ class MixtureConfig(StrictModel):
     scale_rewards: ScaleRewards = "group"
     where: WhereConfig = WhereConfig()
     caps: CapsConfig = CapsConfig()
-    control: bool = False
+    control: bool | None = None
 
     @model_validator(mode="after")
     def _fits_policy(self) -> MixtureConfig:
@@ -184,16 +185,26 @@ class CatalogConfig(FileModel):
     @field_validator("mixtures", mode="after")
     @classmethod
     def _add_controls(cls, mixtures: dict[Name, MixtureConfig]) -> dict[Name, MixtureConfig]:
-        """The mixtures, each followed by its control where it asks for one."""
+        """The mixtures, each followed by its control where it has one."""
         every: dict[Name, MixtureConfig] = {}
+        spoken_for = {mixture.match for mixture in mixtures.values()} | {
+            name for name in mixtures if f"{name}_control" in mixtures
+        }
         for name, mixture in mixtures.items():
             every[name] = mixture
-            if mixture.control:
+            by_default = mixture.policy in ("pebr", "signal") and name not in spoken_for
+            if by_default if mixture.control is None else mixture.control:
                 # A config that was dumped and is read again has it already.
                 if mixtures.get(f"{name}_control", mixture.control_of(name)) != mixture.control_of(name):
                     raise ValueError(f"`control` of `{name}` makes a mixture `{name}_control`, which is there already")
                 every[f"{name}_control"] = mixture.control_of(name)
         return every
+
+    @property
+    def controls(self) -> frozenset[str]:
+        """The mixtures that are there to be compared with, and that nobody wrote down."""
+        made = ((f"{name}_control", mixture.control_of(name)) for name, mixture in self.mixtures.items())
+        return frozenset(name for name, control in made if self.mixtures.get(name) == control)
 
 
 def load_catalog_config(path: Path) -> CatalogConfig:

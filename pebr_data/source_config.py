@@ -19,12 +19,14 @@ class ShapesSourceConfig(StrictModel):
     """The generator of rendered scenes.
 
     Attributes:
+        license: The licence of its samples, for the cards of exports.
         seed: The world's seed; the same seed gives the same scenes.
         splits: Number of samples of each split. No scene is in two splits.
     """
 
     type: Literal["shapes"]
     name: Name
+    license: Text | None = None
     seed: int = Field(default=0, ge=0)
     splits: dict[Name, Annotated[int, Field(ge=1)]] = Field(min_length=1)
 
@@ -145,6 +147,8 @@ class RowSourceConfig(StrictModel):
 
     Attributes:
         name: Part of each `sample_id`.
+        license: The licence of its samples, for the cards of exports; a row's own `license` among its metadata counts
+            more.
         image_root: The directory or tar archive that image paths in rows are relative to; where the data lies when not
             given. Nothing outside it is ever read.
         allowed_hosts: Hosts (`images.example.org`, `127.0.0.1:8000`) that images are fetched from where a row names
@@ -156,6 +160,7 @@ class RowSourceConfig(StrictModel):
     """
 
     name: Name
+    license: Text | None = None
     image_root: Path | None = None
     allowed_hosts: tuple[Text, ...] = ()
     fields: FieldsConfig = FieldsConfig()

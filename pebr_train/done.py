@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pebr_data.durable import sync
 from pebr_data.errors import DataError, RefusedError
 from pebr_data.hashing import digest, digest_file
+from pebr_train.first_pass import FirstPass
 from pebr_train.identity import differences
 from pebr_train.rundir import StageDir, write_json
 
@@ -38,6 +39,7 @@ class Done(BaseModel):
         probe_id: The probe that chose them.
         seconds: Wall-clock time of the last attempt.
         files: Of `final/`, by name.
+        first_pass: The forecast of its accuracy beside what it showed; None where nothing was foreseen.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -52,6 +54,7 @@ class Done(BaseModel):
     probe_id: str
     seconds: float
     files: dict[str, FinalFile]
+    first_pass: FirstPass | None = None
 
 
 def write_done(directory: StageDir, done: Done) -> None:

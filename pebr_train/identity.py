@@ -70,7 +70,9 @@ class Identities:
             return {"content": read_manifest(self.recipe.beside(stage.shards), format="trl").content}
         assert stage.mixture is not None
         label = self.recipe.probe_of(stage)
-        mixtures = {name: mixture.model_dump(mode="json") for name, mixture in self.config.mixtures.items()}
+        mixtures = {
+            name: mixture.model_dump(mode="json", exclude={"control"}) for name, mixture in self.config.mixtures.items()
+        }
         chosen = mixtures[stage.mixture]
         return {
             "mixture": chosen,
@@ -84,7 +86,7 @@ class Identities:
         return self.config.probe.model_dump(mode="json")
 
     def _sources(self) -> dict[str, Any]:
-        return {"sources": [source.model_dump(mode="json") for source in self.config.sources]}
+        return {"sources": [source.model_dump(mode="json", exclude={"license"}) for source in self.config.sources]}
 
 
 def differences(before: Any, now: Any) -> str:

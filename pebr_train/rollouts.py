@@ -8,8 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pebr_data.durable import sync
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,28 @@ class RolloutLog:
         pq.write_table(table, aside, compression="zstd")
         sync(aside)
         aside.replace(file)
+
+    def groups(self, reward: str) -> pl.DataFrame:
+        """What each group got of one reward: step, prompt_index, sample_id, mean, low and high, in order.
+
+        Groups that it does not apply to are left out, as all are where it was not logged.
+        """
+        import polars as pl
+
+        files = sorted(self.path.glob("step_*_process_*.parquet"))
+        column = f"reward_{reward}"
+        schema = pl.Schema({"step": pl.Int64, "prompt_index": pl.Int64, "sample_id": pl.String, column: pl.Float64})
+        if not files or column not in pl.read_parquet_schema(files[0]):
+            each = pl.DataFrame(schema=schema)
+        else:
+            each = pl.concat([pl.read_parquet(file, columns=list(schema)).cast(schema) for file in files])
+        value = pl.col(column)
+        return (
+            each.drop_nulls(column)
+            .group_by("step", "prompt_index", "sample_id")
+            .agg(mean=value.mean(), low=value.min(), high=value.max())
+            .sort("step", "prompt_index")
+        )
 
     def forget_from(self, step: int) -> None:
         """Remove what was generated at `step` or later, because training goes on from there."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
@@ -116,9 +116,10 @@ def build(config: CatalogConfig, store: Path, *, progress: Progress | None = Non
         with open_connection() as connection:
             done = finished_build(connection, images, config.name, source.name, config_digest)
         if done is None:
+            candidates = _licensed(source.candidates(), source_config.license)
             counts.append(
                 ingest(
-                    open_connection, config.name, config_digest, source.candidates(), images,
+                    open_connection, config.name, config_digest, candidates, images,
                     source=source.name, progress=progress,
                 )
             )  # fmt: skip
@@ -197,6 +198,16 @@ def ingest(
         num_new=sum(tally.num_new for tally in tallies.values()),
         num_existing=sum(len(tally.splits) - tally.num_new for tally in tallies.values()),
         rejects=_sum(tally.rejects for tally in tallies.values()),
+    )
+
+
+def _licensed(candidates: Iterable[Candidate | Reject], license: str | None) -> Iterable[Candidate | Reject]:
+    """The candidates, with the source's licence in the metadata of those that declare none of their own."""
+    if license is None:
+        return candidates
+    return (
+        replace(one, metadata={"license": license, **one.metadata}) if isinstance(one, Candidate) else one
+        for one in candidates
     )
 
 

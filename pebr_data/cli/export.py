@@ -40,7 +40,8 @@ def export(
     """Write the selected mixtures for training.
 
     Each becomes a directory of shards and images with a checksummed manifest, a card that says how to train on it in
-    the framework, and, where that needs one, the reward.
+    the framework, and, where that needs one, the reward. The controls that `select` makes of itself are written where
+    --mixture names them.
     """
     from pebr_data.config import load_catalog_config
     from pebr_data.export.card import CARD_FILE
@@ -50,7 +51,8 @@ def export(
 
     layout_of(format, images)
     config = load_catalog_config(catalog)
-    mixtures = frozen(config, store, probe_id=probe, names=mixture)
+    names = mixture or [name for name in config.mixtures if name not in config.controls]
+    mixtures = frozen(config, store, probe_id=probe, names=names)
     targets = [default_directory(store, one, format, images) if to is None else to / one.name for one in mixtures]
     wanted = [(one, target) for one, target in zip(mixtures, targets, strict=True) if one.sample_ids or mixture]
     for one in mixtures:

@@ -2,7 +2,8 @@
 
 Maximum likelihood of a Beta with spikes seen through binomial rollouts: EM (Dempster, Laird and Rubin 1977) from fixed
 starts, then truncated Newton (Nash 1984) on all parameters within `BOUNDS`, so that the Beta cannot turn into a spike.
-A spike is taken in when BIC (Schwarz 1978) says so. Only distinct counts are touched: a million samples fit like forty.
+A spike is taken in when BIC (Schwarz 1978) says so, and where questions have options the Beta begins at chance if that
+is likelier than at 0. Only distinct counts are touched: a million samples fit like forty.
 Nothing is random but `resample_priors`, which is seeded.
 """
 
@@ -18,7 +19,7 @@ from scipy.optimize import minimize
 from scipy.special import betaln, digamma
 
 from pebr_data.difficulty.counts import BoolArray, Counts, FloatArray, IntArray
-from pebr_data.difficulty.prior import UNIFORM, Prior, Priors, log_likelihood_at_spikes
+from pebr_data.difficulty.prior import UNIFORM, Prior, Priors, log_likelihood_at_spikes, splits
 
 BOUNDS = (0.1, 100.0)
 """Of a and b. Below 0.1 a Beta is two spikes, above 100 it is one point: neither can be told apart by few rollouts."""
@@ -28,6 +29,8 @@ MIN_SAMPLES = 50
 """Samples with two or more rollouts below which nothing is fitted: a single rollout says nothing of the spread."""
 POOLED_SAMPLES = 20.0
 """How many samples the pooled fit counts for in a stratum's own fit."""
+MAX_FLOORED_ROLLOUTS = 64
+"""Correct rollouts of one sample above which a Beta from chance on is not tried: each costs a part."""
 EM_STEPS = 12
 SEARCH = {"ftol": 1e-11, "maxfun": 1_000}
 """Tight: where a spike and the Beta explain the same samples the likelihood is nearly flat, and BIC compares maxima."""
@@ -46,7 +49,8 @@ def fit_prior(
         num_rollouts: n of each; they may differ, and early stopping may have chosen them.
         pooled: The prior to shrink towards: it counts for `POOLED_SAMPLES` samples drawn from it (a data-augmentation
             prior; Bedrick, Christensen and Johnson 1996). None: no shrinkage.
-        chance: Pass rate of a guess, 1/options; 0 for open questions. Above 0 a spike there is tried too.
+        chance: Pass rate of a guess, 1/options; 0 for open questions. Above 0 a spike there, and a Beta from there on,
+            are tried too.
 
     Returns:
         The fitted prior. With fewer than `MIN_SAMPLES` samples of two or more rollouts, `pooled`, or the uniform prior
@@ -92,8 +96,8 @@ def resample_priors(
 ) -> tuple[Priors, ...]:
     """`fit_priors` of samples drawn again with replacement within each stratum: how far the fit itself may be off.
 
-    The bootstrap for empirical Bayes of Laird and Louis (1987). The spikes are chosen anew in each draw; the search
-    starts from the fit of all.
+    The bootstrap for empirical Bayes of Laird and Louis (1987). The spikes are chosen anew in each draw, where the Beta
+    begins is not; the search starts from the fit of all.
     """
     counts = Counts.of(num_correct, num_rollouts, stratum)
     near = _fit_strata(counts, counts.num_samples, chances)
@@ -111,23 +115,46 @@ def resample_priors(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Cells:
-    """Distinct counts, how many samples have them (any positive number), and their log-likelihood at the spikes."""
+    """Distinct counts, how many samples have them (any positive number), and what a prior's parts make of them.
+
+    Attributes:
+        k: Correct rollouts, [cells].
+        n: Rollouts, [cells].
+        weight: Samples, [cells].
+        at_spikes: Log-likelihood at each spike, [cells, 3].
+        floor: Where the Beta begins.
+        known: j of each of `splits`, [cells, ways].
+        log_ways: Log ways(j), likewise.
+    """
 
     k: FloatArray
     n: FloatArray
     weight: FloatArray
     at_spikes: FloatArray
+    floor: float
+    known: FloatArray
+    log_ways: FloatArray
 
     @classmethod
-    def of(cls, k: npt.ArrayLike, n: npt.ArrayLike, weight: npt.ArrayLike, chance: float) -> _Cells:
+    def of(cls, k: npt.ArrayLike, n: npt.ArrayLike, weight: npt.ArrayLike, chance: float, floor: float = 0.0) -> _Cells:
         k, n, weight = (np.asarray(values, dtype=np.float64) for values in (k, n, weight))
         some = (n > 0) & (weight > 0)
         k, n, weight = k[some], n[some], weight[some]
-        return cls(k, n, weight, log_likelihood_at_spikes(np.full_like(k, chance), k, n))
+        at_spikes = log_likelihood_at_spikes(np.full_like(k, chance), k, n)
+        return cls(k, n, weight, at_spikes, floor, *splits(np.full_like(k, floor), k, n))
+
+    def from_chance(self, chance: float) -> _Cells:
+        """The same under a Beta that begins at chance."""
+        return self.of(self.k, self.n, self.weight, chance, chance)
 
     @property
     def num_samples(self) -> float:
         return float(self.weight.sum())
+
+    @property
+    def share(self) -> FloatArray:
+        """Roughly q, where p = floor + (1 - floor) q: [cells]."""
+        return np.clip((self.k / self.n - self.floor) / (1.0 - self.floor), 0.0, 1.0)
 
 
 def _fit_strata(counts: Counts, weight: IntArray, chances: Sequence[float], near: Priors | None = None) -> Priors:
@@ -157,13 +184,19 @@ def _fit(
     cells = _Cells.of(k, n, weight, chance)
     num_samples = int(cells.num_samples)
     told = cells if pooled is None else _with_pooled(cells, pooled, chance)
+    begins = [told]
+    if chance and int(told.k.max()) <= MAX_FLOORED_ROLLOUTS:
+        begins.append(told.from_chance(chance))
+    if near is not None:
+        begins = [one for one in begins if one.floor == near.floor] or begins[:1]
     best, best_bic = UNIFORM, np.inf
     # Fewest parameters first: a tie goes to the simpler prior.
     for spikes in sorted(product((False, True), (False, True) if chance else (False,), (False, True)), key=sum):
-        log_likelihood, prior = _maximise(told, np.array(spikes), chance, near)
-        bic = (2 + sum(spikes)) * np.log(num_samples) - 2 * log_likelihood
-        if bic < best_bic - 1e-9:
-            best, best_bic = prior, bic
+        for each in begins:
+            log_likelihood, prior = _maximise(each, np.array(spikes), chance, near)
+            bic = (2 + sum(spikes)) * np.log(num_samples) - 2 * log_likelihood
+            if bic < best_bic - 1e-9:
+                best, best_bic = prior, bic
     return replace(best, reason=f"fitted to {num_samples:,} samples")
 
 
@@ -206,7 +239,7 @@ def _maximise(cells: _Cells, spikes: BoolArray, chance: float, near: Prior | Non
     value, best = max(found, key=lambda pair: pair[0])
     a, b = np.exp(best[:2])
     zero, guess, one, _ = np.exp(_log_weights(best))
-    return value, Prior(float(a), float(b), float(zero), float(one), float(guess), chance)
+    return value, Prior(float(a), float(b), float(zero), float(one), float(guess), chance, cells.floor)
 
 
 def _point(prior: Prior, spikes: BoolArray) -> Point:
@@ -224,10 +257,12 @@ def _log_weights(point: Point) -> FloatArray:
 
 
 def _shares(cells: _Cells, point: Point) -> tuple[FloatArray, FloatArray]:
-    """Log-likelihood of each cell, and the probability that each part made it: [cells], [cells, 4]."""
+    """Log-likelihood of each cell, and the probability that each part made it: [cells], [cells, 3 + ways]."""
     a, b = np.exp(point[:2])
-    beta = betaln(a + cells.k, b + cells.n - cells.k) - betaln(a, b)
-    parts = _log_weights(point) + np.concatenate([cells.at_spikes, beta[:, None]], axis=1)
+    wrong = (cells.n - cells.k)[:, None]
+    betas = cells.log_ways + betaln(a + cells.known, b + wrong) - betaln(a, b)
+    weights = _log_weights(point)
+    parts = np.concatenate([weights[:3] + cells.at_spikes, weights[3] + betas], axis=1)
     each = np.logaddexp.reduce(parts, axis=1)
     return each, np.exp(parts - each[:, None])
 
@@ -237,16 +272,17 @@ def _log_likelihood(cells: _Cells, point: Point) -> tuple[float, Point]:
     each, shares = _shares(cells, point)
     mine = shares * cells.weight[:, None]
     a, b = np.exp(point[:2])
-    common = digamma(a + b) - digamma(a + b + cells.n)
-    in_a = a * np.sum(mine[:, 3] * (digamma(a + cells.k) - digamma(a) + common))
-    in_b = b * np.sum(mine[:, 3] * (digamma(b + cells.n - cells.k) - digamma(b) + common))
-    odds = mine.sum(axis=0) - cells.num_samples * np.exp(_log_weights(point))
-    return float(np.sum(cells.weight * each)), np.array([in_a, in_b, *odds[:3]])
+    wrong = (cells.n - cells.k)[:, None]
+    common = digamma(a + b) - digamma(a + b + cells.known + wrong)
+    in_a = a * np.sum(mine[:, 3:] * (digamma(a + cells.known) - digamma(a) + common))
+    in_b = b * np.sum(mine[:, 3:] * (digamma(b + wrong) - digamma(b) + common))
+    odds = mine[:, :3].sum(axis=0) - cells.num_samples * np.exp(_log_weights(point)[:3])
+    return float(np.sum(cells.weight * each)), np.array([in_a, in_b, *odds])
 
 
 def _starts(cells: _Cells, spikes: BoolArray) -> list[Point]:
     """A flat Beta and a two-horned one; each spike at a quarter of the Beta."""
-    mean = np.clip(np.average(cells.k / cells.n, weights=cells.weight), 0.05, 0.95)
+    mean = np.clip(np.average(cells.share, weights=cells.weight), 0.05, 0.95)
     odds = np.where(spikes, np.log(0.25), -np.inf)
     return [np.array([np.log(size * mean), np.log(size * (1 - mean)), *odds]) for size in (2.0, 0.8)]
 
@@ -255,16 +291,17 @@ def _em(cells: _Cells, point: Point) -> Point:
     """A few EM steps: the weights exactly, the Beta by the moments of its share (a generalised M-step)."""
     for _ in range(EM_STEPS):
         mine = _shares(cells, point)[1] * cells.weight[:, None]
-        a, b = _moments(cells, mine[:, 3])
+        beta = mine[:, 3:].sum(axis=1)
+        a, b = _moments(cells, beta)
         with np.errstate(divide="ignore"):
-            odds = np.log(mine.sum(axis=0) / mine[:, 3].sum())
-        point = np.array([np.log(a), np.log(b), *odds[:3]])
+            odds = np.log(mine[:, :3].sum(axis=0) / beta.sum())
+        point = np.array([np.log(a), np.log(b), *odds])
     return point
 
 
 def _moments(cells: _Cells, weight: FloatArray) -> tuple[float, float]:
     """(a, b) by the method of moments for unequal n (Kleinman 1973), within `BOUNDS`."""
-    share = cells.k / cells.n
+    share = cells.share
     mean = np.clip(np.average(share, weights=weight), 0.01, 0.99)
     spread = np.average((share - mean) ** 2, weights=weight) / (mean * (1 - mean))
     noise = np.average(1.0 / cells.n, weights=weight)

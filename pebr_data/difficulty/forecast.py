@@ -186,14 +186,14 @@ def split_counts(
 
 def _mean_pass(posterior: Posterior, group_size: int) -> FloatArray:
     """Expected share of groups with 0 .. G correct, [G + 1]."""
-    num = np.bincount(posterior.index.ravel(), minlength=len(posterior.a))
+    num = np.bincount(posterior.index.ravel(), minlength=len(posterior.b))
     shares: FloatArray = num @ posterior.predictive_cells(group_size) / num.sum()
     return shares
 
 
 def _passes(posterior: Posterior, group_size: int, num_draws: int, rng: np.random.Generator) -> FloatArray:
     """Shares of groups with 0 .. G correct in drawn passes, [num_draws, G + 1]."""
-    num = np.bincount(posterior.index.ravel(), minlength=len(posterior.a))
+    num = np.bincount(posterior.index.ravel(), minlength=len(posterior.b))
     rows = posterior.predictive_cells(group_size)
     total = np.zeros((num_draws, group_size + 1))
     for here, row in zip(num, rows, strict=True):

@@ -53,9 +53,10 @@ def above_chance(posterior: Posterior, num_options: npt.ArrayLike) -> FloatArray
 def image_helps(image: Posterior, blind: Posterior, num_options: npt.ArrayLike = 0) -> FloatArray:
     """P(p with the image > p without it, and > chance) for each sample, in [0, 1].
 
-    The two pass rates are taken as independent given their rollouts. For the Beta parts the probability is the integral
-    of F_blind(Q_image(u)) over u from F_image(chance) to 1, by Gauss-Legendre quadrature (within 0.001); what spikes
-    add is exact: nothing is above p = 1, and p = 0 is above nothing.
+    The two pass rates are taken as independent given their rollouts. For each Beta of the image's the probability is
+    the integral of F_blind(Q(u)) over u from F(chance) to 1, F its distribution function and Q the inverse, by
+    Gauss-Legendre quadrature (within 0.001); what spikes add is exact: nothing is above p = 1, and p = 0 is above
+    nothing.
 
     Args:
         image: What is known of the pass rates in the `image` condition.
@@ -70,21 +71,28 @@ def image_helps(image: Posterior, blind: Posterior, num_options: npt.ArrayLike =
     floors = np.broadcast_to(chance(num_options), image.index.shape)
     rows = np.stack([image.index.ravel(), blind.index.ravel(), floors.ravel()], axis=1)
     distinct, where = np.unique(rows, axis=0, return_inverse=True)
-    x, y, floor = distinct[:, 0].astype(np.int64), distinct[:, 1].astype(np.int64), distinct[:, 2]
-    a, b, c, d = image.a[x], image.b[x], blind.a[y], blind.b[y]
+    x, y, floor = distinct[:, 0].astype(np.int64), distinct[:, 1].astype(np.int64), distinct[:, 2].astype(np.float64)
+    b, begins = image.b[x], image.floor[x]
 
-    # The image's Beta above the floor, over the blind Beta and over each blind spike.
+    def scaled(pass_rate: FloatArray, begin: FloatArray) -> FloatArray:
+        return np.clip((pass_rate - begin) / (1.0 - begin), 0.0, 1.0)
+
+    # Each Beta of the image's above the floor, over the blind ones and over each blind spike.
     nodes, weights = _nodes()
-    start: FloatArray = betainc(a, b, floor)
-    u = start[:, None] + (1.0 - start[:, None]) * (nodes + 1.0) / 2.0
-    over_beta = betainc(c[:, None], d[:, None], betaincinv(a[:, None], b[:, None], u)) @ weights * (1.0 - start) / 2.0
-    over_spikes = 1.0 - betainc(a[:, None], b[:, None], np.maximum(blind.places[y], floor[:, None]))
-    values = image.beta[x] * (blind.beta[y] * over_beta + np.sum(blind.spikes[y] * over_spikes, axis=1))
+    values = np.zeros(len(distinct))
+    for weight, a in zip(image.weights[x].T, image.a[x].T, strict=True):
+        start: FloatArray = betainc(a, b, scaled(floor, begins))
+        u = start[:, None] + (1.0 - start[:, None]) * (nodes + 1.0) / 2.0
+        points = begins[:, None] + (1.0 - begins[:, None]) * betaincinv(a[:, None], b[:, None], u)
+        over_betas = blind.betas_below(y[:, None], points) @ weights * (1.0 - start) / 2.0
+        lowest = np.maximum(scaled(blind.places[y], begins[:, None]), scaled(floor, begins)[:, None])
+        over_spikes = 1.0 - betainc(a[:, None], b[:, None], lowest)
+        values += weight * (over_betas + np.sum(blind.spikes[y] * over_spikes, axis=1))
 
     # The image's spikes above the floor, over what lies below each.
     for weight, place in zip(image.spikes[x].T, image.places[x].T, strict=True):
         lower = np.sum(blind.spikes[y] * (blind.places[y] < place[:, None]), axis=1)
-        values += weight * (place > floor) * (blind.beta[y] * betainc(c, d, place) + lower)
+        values += weight * (place > floor) * (blind.betas_below(y, place) + lower)
     each: FloatArray = np.clip(values, 0.0, 1.0)[where.ravel()].reshape(image.index.shape)
     return each
 

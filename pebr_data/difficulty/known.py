@@ -149,6 +149,7 @@ class Known:
                 "chance": one.chance,
                 "num_samples": one.num_samples,
                 **{name: getattr(one.prior, name) for name in ("a", "b", "zero", "guess", "one", "reason")},
+                **({"floor": one.prior.floor} if one.prior.floor else {}),
             }
             for one in self.strata
         ]

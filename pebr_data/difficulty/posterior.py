@@ -1,7 +1,8 @@
-"""What is known of pass rates: for each sample a mixture of p = 0, p = chance, p = 1 and a Beta distribution.
+"""What is known of pass rates: for each sample a mixture of p = 0, p = chance, p = 1 and Beta distributions.
 
 Everything is exact: moments are ratios of beta functions, the distribution function is the regularised incomplete beta
-function (NIST DLMF 8.17), and the quantile its inverse, moved by the weights of the spikes.
+function (NIST DLMF 8.17), and the quantile its inverse, moved by the weights of the spikes. There is one Beta, or above
+a floor several, whose quantile is found by bisection.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betainc, betaincinv, betaln, gammaln
+from scipy.special import betainc, betaincinv, betaln, comb
 
 from pebr_data.difficulty.counts import BoolArray, FloatArray, IntArray
+
+BISECTIONS = 50
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,13 +25,17 @@ class Posterior:
     Attributes:
         spikes: P(p = 0), P(p = chance) and P(p = 1), [cells, 3].
         chance: Pass rate of a guess, [cells]; 0 where there is no spike for it.
-        a: First parameter of the Beta that p has otherwise, [cells].
-        b: Second parameter, [cells].
+        floor: Where the Betas that p has otherwise begin, [cells]: (p - floor) / (1 - floor) has them.
+        weights: P(each of these Betas), [cells, Betas].
+        a: First parameters, [cells, Betas].
+        b: Second parameter of all of them, [cells].
         index: The cell of each sample.
     """
 
     spikes: FloatArray
     chance: FloatArray
+    floor: FloatArray
+    weights: FloatArray
     a: FloatArray
     b: FloatArray
     index: IntArray
@@ -40,8 +47,8 @@ class Posterior:
 
     @property
     def beta(self) -> FloatArray:
-        """Weight of the Beta, [cells]."""
-        weight: FloatArray = np.clip(1.0 - self.spikes.sum(axis=1), 0.0, 1.0)
+        """Weight of the Betas together, [cells]."""
+        weight: FloatArray = np.clip(self.weights.sum(axis=1), 0.0, 1.0)
         return weight
 
     @property
@@ -72,7 +79,7 @@ class Posterior:
     def moment(self, num_correct: int, num_wrong: int) -> FloatArray:
         """E[p^i (1-p)^j]: the probability that the next i rollouts are correct and the j after them are not.
 
-        For the Beta part B(a+i, b+j) / B(a, b).
+        For a Beta from 0 on B(a+i, b+j) / B(a, b); above a floor the same of each way that i may be split.
 
         Args:
             num_correct: i, 0 or more.
@@ -81,9 +88,7 @@ class Posterior:
         i, j = num_correct, num_wrong
         if min(i, j) < 0:
             raise ValueError(f"moment ({i}, {j}) cannot be")
-        places = self.places
-        values = self.beta * np.exp(betaln(self.a + i, self.b + j) - betaln(self.a, self.b))
-        return self._each(values + np.sum(self.spikes * places**i * (1.0 - places) ** j, axis=1))
+        return self._each(self._moment(i, j))
 
     def informative(self, group_size: int) -> FloatArray:
         """P(a group of `group_size` rollouts has both outcomes) = 1 - E[p^G] - E[(1-p)^G], in [0, 1]; 0 for G = 1."""
@@ -105,13 +110,8 @@ class Posterior:
         """As `predictive`, once per cell: [cells, G + 1]."""
         if group_size < 1:
             raise ValueError(f"group size {group_size} must be positive")
-        j = np.arange(group_size + 1)
-        log_choose = gammaln(group_size + 1) - gammaln(j + 1) - gammaln(group_size - j + 1)
-        a, b, places = self.a[:, None], self.b[:, None], self.places[:, :, None]
-        # Each [cells, G + 1]; of the spikes [cells, 3, G + 1] first.
-        beta = self.beta[:, None] * np.exp(betaln(a + j, b + group_size - j) - betaln(a, b))
-        spikes = np.sum(self.spikes[:, :, None] * places**j * (1.0 - places) ** (group_size - j), axis=1)
-        rows: FloatArray = np.exp(log_choose) * (beta + spikes)
+        each = [comb(group_size, j) * self._moment(j, group_size - j) for j in range(group_size + 1)]
+        rows: FloatArray = np.stack(each, axis=1)
         rows /= rows.sum(axis=1, keepdims=True)
         return rows
 
@@ -121,12 +121,18 @@ class Posterior:
         if np.any((x < 0) | (x > 1)):
             raise ValueError("a pass rate lies between 0 and 1")
         if x.ndim == 0:
-            spikes = np.sum(self.spikes * (self.places <= x), axis=1)
-            return self._each(spikes + self.beta * betainc(self.a, self.b, x))
-        at = self.index
-        spikes = np.sum(self.spikes[at] * (self.places[at] <= x[..., None]), axis=-1)
-        values: FloatArray = spikes + self.beta[at] * betainc(self.a[at], self.b[at], x)
+            every = np.arange(len(self.b))
+            return self._each(np.sum(self.spikes * (self.places <= x), axis=1) + self.betas_below(every, x))
+        spikes = np.sum(self.spikes[self.index] * (self.places[self.index] <= x[..., None]), axis=-1)
+        values: FloatArray = spikes + self.betas_below(self.index, x)
         return values
+
+    def betas_below(self, cell: IntArray, pass_rate: FloatArray) -> FloatArray:
+        """P(p comes from the Betas and is at most `pass_rate`) in some of the cells; the two broadcast."""
+        floor = self.floor[cell]
+        q = np.clip((pass_rate - floor) / (1.0 - floor), 0.0, 1.0)[..., None]
+        below: FloatArray = np.sum(self.weights[cell] * betainc(self.a[cell], self.b[cell][..., None], q), axis=-1)
+        return below
 
     def quantile(self, probability: float) -> FloatArray:
         """The smallest p with P(pass rate <= p) >= probability, in [0, 1]."""
@@ -134,13 +140,13 @@ class Posterior:
             raise ValueError(f"probability {probability} must be in [0, 1]")
         zero, guess, _ = self.spikes.T
         beta = self.beta
-        to_guess = zero + beta * betainc(self.a, self.b, self.chance)
+        to_guess = zero + self.betas_below(np.arange(len(beta)), self.chance)
         past = probability > to_guess + guess
         inner = (probability - zero - guess * past) / np.maximum(beta, np.finfo(np.float64).tiny)
         values = np.select(
             [probability <= zero, (probability > to_guess) & ~past, probability > zero + guess + beta],
             [0.0, self.chance, 1.0],
-            betaincinv(self.a, self.b, np.clip(inner, 0.0, 1.0)),
+            self._betas_quantile(np.clip(inner, 0.0, 1.0)),
         )
         return self._each(values)
 
@@ -150,6 +156,29 @@ class Posterior:
             raise ValueError(f"level {level} must be between 0 and 1")
         tail = (1 - level) / 2
         return self.quantile(tail), self.quantile(1 - tail)
+
+    def _moment(self, i: int, j: int) -> FloatArray:
+        """As `moment`, once per cell: [cells]."""
+        places, floor = self.places, self.floor
+        values: FloatArray = np.sum(self.spikes * places**i * (1.0 - places) ** j, axis=1)
+        a, b, above = self.a, self.b[:, None], bool(floor.any())
+        for known in range(0 if above else i, i + 1):
+            betas = np.sum(self.weights * np.exp(betaln(a + known, b + j) - betaln(a, b)), axis=1)
+            values = values + comb(i, known) * floor ** (i - known) * (1.0 - floor) ** (known + j) * betas
+        return values
+
+    def _betas_quantile(self, probability: FloatArray) -> FloatArray:
+        """The p below which the Betas, as a distribution of their own, have this probability: [cells]."""
+        if self.weights.shape[1] == 1:
+            q: FloatArray = betaincinv(self.a[:, 0], self.b, probability)
+            return self.floor + (1.0 - self.floor) * q
+        every, goal = np.arange(len(self.b)), probability * self.beta
+        low, high = self.floor.copy(), np.ones_like(self.floor)
+        for _ in range(BISECTIONS):
+            middle = (low + high) / 2
+            short = self.betas_below(every, middle) < goal
+            low, high = np.where(short, middle, low), np.where(short, high, middle)
+        return high
 
     def _each(self, cells: FloatArray) -> FloatArray:
         values: FloatArray = cells[self.index]

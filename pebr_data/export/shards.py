@@ -11,11 +11,13 @@ from itertools import islice
 from pathlib import Path
 
 from pebr_data import __version__
+from pebr_data.catalog.benchmarks import benchmarks_checked
 from pebr_data.catalog.store import Catalog
 from pebr_data.durable import move, sync, written_aside
 from pebr_data.errors import DataError, RefusedError, UsageError
 from pebr_data.export.beside import ImagesBeside
 from pebr_data.export.card import CARD_FILE, Contents, card
+from pebr_data.export.foreseen import foresee
 from pebr_data.export.formats import FORMATS
 from pebr_data.export.formats.base import ExportedSample, Format
 from pebr_data.export.reward import gold_text
@@ -102,7 +104,11 @@ def export(
     fingerprint, chosen = _read(store, mixture)
     if layout.needs_response:
         _require_responses(chosen, mixture, format)
-    contents = Contents.of([one.sample for one in chosen], [one.band for one in chosen], mixture.drops)
+    benchmarks = benchmarks_checked(store, mixture.catalog, mixture.mixture_id)
+    with Catalog.open(store, read_only=True) as catalog:
+        foreseen = foresee(catalog, mixture)
+    samples, bands = [one.sample for one in chosen], [one.band for one in chosen]
+    contents = Contents.of(samples, bands, mixture.drops, benchmarks, foreseen)
     with written_aside(target) as aside:
         beside = ImagesBeside(aside)
         rows = _rows(store, chosen, fingerprint, beside.add if placement == "beside" else None)

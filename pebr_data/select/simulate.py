@@ -2,8 +2,10 @@
 
     trial = simulate("hard", stop="exact", policy="signal", num_samples=10_000, limit=2_000)
 
-Rollouts are drawn from the true pass rates and stopped by the rules of `difficulty.stopping`; the samples are then
-chosen by the functions that choose real ones (`policies.POLICIES`) and forecast as real ones are (`difficulty.known`).
+Rollouts are drawn from the true pass rates and stopped in the probe's rounds by the rules of `difficulty.stopping`; the
+samples are then chosen by the functions that choose real ones (`policies.POLICIES`) and forecast as real ones are
+(`difficulty.known`). No text is made, graded and stored, so a million samples take seconds. That all of it comes out as
+in the real flow, with a scripted engine in a real store, is `tests/integration/test_simulate_real_path.py`.
 """
 
 from __future__ import annotations
@@ -18,13 +20,12 @@ from pebr_data.difficulty.known import learn
 from pebr_data.difficulty.populations import Population, draw_outcomes, draw_population
 from pebr_data.difficulty.simulation import Probed, Stops, Verdict, judge, probe
 from pebr_data.difficulty.stopping import exact_bands, exact_stops, posterior_stops
+from pebr_data.probe.rounds import CAPACITY, SMALLEST
 from pebr_data.select.policies import POLICIES, Terms
 from pebr_data.types import Band, Json
 
 CONFIDENCE = 0.9
 """Of the stopping rule `posterior`."""
-CAPACITY = 256
-"""Rollouts that the imagined engine runs at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def simulate(
     """
     truth = draw_population(population, num_samples, seed)
     outcomes = draw_outcomes(truth, max_rollouts, seed)
-    probed = probe(outcomes, _rule(truth, stop, max_rollouts, num_generations), capacity=CAPACITY)
+    probed = probe(outcomes, _rule(truth, stop, max_rollouts, num_generations), capacity=CAPACITY, smallest=SMALLEST)
     samples = _samples(truth, probed.num_correct, probed.num_rollouts)
     known = learn(samples)
     pool = known.join(samples, num_generations).with_columns(band=_bands(probed, stop, max_rollouts))

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from pebr_data.catalog.store import Catalog
 from pebr_data.config import CatalogConfig
 from pebr_data.types import Outcome
+from pebr_train.done import read_done
 from pebr_train.evaluation import Evaluation, load_evaluation
 from pebr_train.recipe import BASE
 from pebr_train.report.difficulty import correct_counts, skill_bands
@@ -86,6 +87,7 @@ def write_report(
         ],
         incomplete=[(name, table.filter(table["band"] == "unprobed").height) for name, _, table in rates],
         stages=[stage_charts(name, read_log(run.stage(name).metrics), weights.get(name, {})) for name in stages],
+        first_passes={name: done.first_pass for name in stages if (done := read_done(run.stage(name)))},
         gallery=gallery(store, _ends(evaluations)),
         provenance=provenance(run, recipe, stages, fingerprints, evaluations),
     )

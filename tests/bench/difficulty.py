@@ -3,8 +3,8 @@
     .venv/bin/python tests/bench/difficulty.py --samples 200000
 
 Prints, per population: rollouts saved by early stopping, what `signal` chooses beside `pebr` at equal size, how far the
-forecast of the zero-variance share is off, how well the posterior is calibrated, and what a million samples cost.
-Some minutes on one core.
+forecast of the zero-variance share is off, how well the posterior is calibrated, how often the confidence sequence
+misses, whether the U-statistics are unbiased, and what a million samples cost. Some minutes on one core.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 
 import numpy as np
+from scipy.stats import binom
 
 from pebr_data.difficulty.counts import BoolArray, FloatArray, IntArray
 from pebr_data.difficulty.fit import Priors, fit_priors
@@ -22,9 +23,10 @@ from pebr_data.difficulty.guessing import chance
 from pebr_data.difficulty.intervals import confidence_sequence
 from pebr_data.difficulty.populations import POPULATIONS, Population, draw_outcomes, draw_population
 from pebr_data.difficulty.posterior import Posterior
-from pebr_data.difficulty.signal import expected_signal
+from pebr_data.difficulty.signal import expected_signal, signal
 from pebr_data.difficulty.simulation import Probed, judge, probe
 from pebr_data.difficulty.stopping import band_edges, band_probabilities, exact_bands, exact_stops, posterior_stops
+from pebr_data.difficulty.unbiased import unbiased_signal
 
 GROUP_SIZE = 8
 MOST = 16
@@ -108,7 +110,7 @@ def precision_rows(num_samples: int) -> Iterable[tuple[object, ...]]:
         truth = np.digitize(population.pass_rate, [low, high])
         cells: list[object] = [name]
         for stops in (fixed(8), fixed(16), posterior_rule(population, 0.8), posterior_rule(population, 0.9)):
-            seen = probe(outcomes, stops, capacity=256)
+            seen = probe(outcomes, stops, capacity=256, smallest=2)
             known = fit(seen, population)
             found = band_probabilities(known, GROUP_SIZE).argmax(axis=1)
             cells.append(f"{100 * np.mean(found == truth):.1f} % with {seen.num_rollouts.mean():.1f}")
@@ -130,11 +132,14 @@ def choice_rows(num_samples: int) -> Iterable[tuple[object, ...]]:
         p = population.pass_rate
         truly = (p >= low) & (p <= high)
         worth = 1 - p**GROUP_SIZE - (1 - p) ** GROUP_SIZE
-        eight = probe(outcomes, fixed(8), capacity=256)
+        eight = probe(outcomes, fixed(8), capacity=256, smallest=2)
         paper = medium(eight)
         # The same number of rollouts in all, spent where the band is open.
         stopped = min(
-            (probe(outcomes, posterior_rule(population, c), capacity=256) for c in (0.95, 0.9, 0.85, 0.8, 0.7)),
+            (
+                probe(outcomes, posterior_rule(population, c), capacity=256, smallest=2)
+                for c in (0.95, 0.9, 0.85, 0.8, 0.7)
+            ),
             key=lambda seen: abs(seen.num_rollouts.mean() - 8) + 100 * (seen.num_rollouts.mean() > 8),
         )
         for share in (1.0, 0.5):
@@ -153,7 +158,7 @@ def guess_rows(num_samples: int) -> Iterable[tuple[object, ...]]:
     """Share of guessers among the chosen half of 1..n-1 of n: `pebr`, `signal`, and signal times P(not guessed)."""
     population = draw_population("guessers", num_samples)
     for num_rollouts in (8, 16):
-        seen = probe(draw_outcomes(population, num_rollouts), fixed(num_rollouts), capacity=256)
+        seen = probe(draw_outcomes(population, num_rollouts), fixed(num_rollouts), capacity=256, smallest=2)
         known = fit(seen, population)
         size = int(medium(seen).sum()) // 2
         worth = expected_signal(known, GROUP_SIZE)
@@ -170,7 +175,7 @@ def forecast_rows(num_samples: int) -> Iterable[tuple[object, ...]]:
         for rule, stops in {
             "fixed 8": fixed(8), "exact": exact, "posterior 0.9": posterior_rule(population, 0.9)
         }.items():  # fmt: skip
-            seen = probe(outcomes, stops, capacity=256)
+            seen = probe(outcomes, stops, capacity=256, smallest=2)
             k, n = seen.num_correct, seen.num_rollouts
             size = int(medium(seen).sum()) // 2
             for policy, chosen in {
@@ -206,7 +211,7 @@ def coverage_rows(num_samples: int, num_draws: int) -> Iterable[tuple[object, ..
         held, widths, errors = [], [], []
         for seed in range(num_draws):
             population = draw_population(name, num_samples, seed)
-            seen = probe(draw_outcomes(population, GROUP_SIZE, seed), fixed(GROUP_SIZE), capacity=256)
+            seen = probe(draw_outcomes(population, GROUP_SIZE, seed), fixed(GROUP_SIZE), capacity=256, smallest=2)
             k, n, stratum = seen.num_correct, seen.num_rollouts, population.stratum
             chosen = medium(seen)
             foreseen = forecast_chosen(k, n, chosen, GROUP_SIZE, stratum=stratum, chances=chances(population))
@@ -219,24 +224,62 @@ def coverage_rows(num_samples: int, num_draws: int) -> Iterable[tuple[object, ..
 
 
 def calibration_rows(num_samples: int) -> Iterable[tuple[object, ...]]:
-    """Mean true p and P_inf minus the posterior's, worst bin of k of 8; coverage of intervals."""
+    """Mean true p and P_inf minus the posterior's, worst bin of (stratum, k, n), and the noise of that bin's mean."""
     for name in POPULATIONS:
         population = draw_population(name, num_samples)
         p = population.pass_rate
-        worth = 1 - p**GROUP_SIZE - (1 - p) ** GROUP_SIZE
-        seen = probe(draw_outcomes(population, GROUP_SIZE), fixed(GROUP_SIZE), capacity=256)
-        known = fit(seen, population)
-        key = seen.num_correct + 9 * population.stratum
-        bins = [key == value for value in np.unique(key)]
-        rate = max(abs(p[b].mean() - known.mean()[b].mean()) for b in bins)
-        signal = max(abs(worth[b].mean() - known.informative(GROUP_SIZE)[b].mean()) for b in bins)
-        low, high = known.interval()
-        wide = confidence_sequence(seen.num_correct, seen.num_rollouts)
-        yield (
-            name, f"{rate:.4f}", f"{signal:.4f}", f"{0.5 / np.sqrt(min(b.sum() for b in bins)):.4f}",
-            f"{100 * np.mean((p >= low) & (p <= high)):.1f}",
-            f"{100 * np.mean((p >= wide[0]) & (p <= wide[1])):.1f}",
-        )  # fmt: skip
+        outcomes = draw_outcomes(population, GROUP_SIZE)
+        for rule, stops in {"fixed 8": fixed(8), "exact": exact}.items():
+            seen = probe(outcomes, stops, capacity=256, smallest=2)
+            known = fit(seen, population)
+            key = seen.num_correct + 9 * seen.num_rollouts + 81 * population.stratum
+            bins = [key == value for value in np.unique(key)]
+            worst = [
+                max(
+                    (abs(float(true[b].mean() - said[b].mean())), 2 * float(true[b].std() / np.sqrt(b.sum())))
+                    for b in bins
+                )
+                for true, said in (
+                    (p, known.mean()),
+                    (1 - p**GROUP_SIZE - (1 - p) ** GROUP_SIZE, known.informative(GROUP_SIZE)),
+                )
+            ]
+            low, high = known.interval()
+            wide = confidence_sequence(seen.num_correct, seen.num_rollouts)
+            yield (
+                name, rule, *(f"{error:.4f} (noise {noise:.4f})" for error, noise in worst),
+                f"{100 * np.mean((p >= low) & (p <= high)):.1f}",
+                f"{100 * np.mean((p >= wide[0]) & (p <= wide[1])):.1f}",
+            )  # fmt: skip
+
+
+def sequence_rows(most: int) -> Iterable[tuple[object, ...]]:
+    """The probability that some bound up to `most` rollouts leaves p out, exactly: the worst of 199 pass rates."""
+    n = np.repeat(np.arange(most + 1), np.arange(1, most + 2))
+    k = np.concatenate([np.arange(size + 1) for size in range(most + 1)])
+    for level in (0.8, 0.9, 0.95, 0.99):
+        low, high = confidence_sequence(k, n, level)
+        p = np.linspace(0, 1, 201)[1:-1, None]
+        never = np.ones((len(p), 1))
+        for size in range(1, most + 1):
+            at = slice(size * (size + 1) // 2, (size + 1) * (size + 2) // 2)
+            grown = np.pad(never * (1 - p), ((0, 0), (0, 1))) + np.pad(never * p, ((0, 0), (1, 0)))
+            never = grown * ((low[at] <= p) & (p <= high[at]))
+        missed = 1 - never.sum(axis=1)
+        yield f"{100 * level:.0f} %", most, f"{100 * missed.max():.2f}", f"{float(p[missed.argmax(), 0]):.3f}"
+
+
+def unbiased_rows() -> Iterable[tuple[object, ...]]:
+    """The U-statistic's expectation minus the signal, exactly: the worst of 201 pass rates and of n = G .. 4 G."""
+    p = np.linspace(0, 1, 201)
+    for group_size in (4, 8, 16):
+        for scale in ("group", "none"):
+            worst = 0.0
+            for n in range(group_size, 4 * group_size + 1):
+                value = unbiased_signal(np.arange(n + 1), n, group_size, scale).value
+                mean = binom.pmf(np.arange(n + 1), n, p[:, None]) @ value
+                worst = max(worst, float(np.abs(mean - signal(p, group_size, scale)).max()))
+            yield group_size, scale, f"{worst:.1e}"
 
 
 def speed_rows() -> Iterable[tuple[object, ...]]:
@@ -289,9 +332,14 @@ def main() -> None:
         "population,in,half width,mean error", coverage_rows(600, 60),
     )  # fmt: skip
     table(
-        "Calibration, k of 8: worst bin's error of p and of P_inf, Monte-Carlo bound; coverage of 95 % intervals, %",
-        "population,p,P_inf,bound,posterior,confidence sequence", calibration_rows(size),
+        "Calibration: worst bin's error of p and of P_inf, with two standard errors; coverage of 95 % intervals, %",
+        "population,stopping,p,P_inf,posterior,confidence sequence", calibration_rows(size),
     )  # fmt: skip
+    table(
+        "The confidence sequence ever leaves p out, %, looked at after every rollout",
+        "level,rollouts,at most,at p", sequence_rows(300),
+    )  # fmt: skip
+    table("U-statistics: expectation minus the signal, at most", "G,scale_rewards,error", unbiased_rows())
     table("A million samples", "what,seconds", speed_rows())
 
 

@@ -101,8 +101,12 @@ def test_select_and_export_give_intact_exports(
 
     exported = run_json(capsys, "export", "small.yaml", "--to", "out")
 
-    assert [Path(manifest["directory"]) for manifest in exported] == [Path("out") / name for name in selected]
-    for name, row in selected.items():
+    # Each selection has its control beside it, which is exported where it is asked for.
+    assert list(selected) == ["warmup", "warmup_control", "perception", "perception_control", "reasoning", "control"]
+    wanted = ["warmup", "perception", "reasoning", "control"]
+    assert [Path(manifest["directory"]) for manifest in exported] == [Path("out") / name for name in wanted]
+    for name in wanted:
+        row = selected[name]
         manifest = load_manifest(place / "out" / name)
         assert (manifest.mixture_id, manifest.num_samples) == (row["mixture_id"], row["num_samples"])
     again = run_json(capsys, "export", "small.yaml", "--to", "out")

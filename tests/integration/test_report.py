@@ -24,6 +24,7 @@ from pebr_data.types import Condition, Fingerprint, Generation, Rollout, Rollout
 from pebr_train.done import Done, FinalFile, write_done
 from pebr_train.evaluate import greedy_of, measure
 from pebr_train.evaluation import METRICS, load_evaluation, save_evaluation
+from pebr_train.first_pass import Figure, FirstPass, Span
 from pebr_train.report import write_report
 from pebr_train.report.svg import percent
 from pebr_train.rundir import RunDir, StageDir
@@ -31,6 +32,18 @@ from pebr_train.rundir import RunDir, StageDir
 STAGES = ("warmup", "perception", "reasoning")
 SKILLS = {"base": 0.38, "warmup": 0.45, "perception": 0.5, "reasoning": 0.66}
 """Share of answers that come out right, by model."""
+FIRST_PASS = FirstPass(
+    probed="warmup",
+    started_from="perception",
+    spans=(
+        Span(
+            name="first pass",
+            num_groups=592,
+            zero_variance=Figure(foreseen=0.129, low=0.101, high=0.154, seen=0.213, within=False),
+            mean_reward=Figure(foreseen=0.561, low=0.542, high=0.577, seen=0.571, within=True),
+        ),
+    ),
+)
 HOSTILE = '<script>alert(1)</script> & "quotes" ]]> </details>'
 
 
@@ -101,6 +114,7 @@ def finish(directory: StageDir, stage: str, steps: int, probe_id: str) -> None:
         probe_id=probe_id,
         seconds=steps * 2.5,
         files={"model.safetensors": FinalFile(num_bytes=1, sha256="0" * 64)},
+        first_pass=FIRST_PASS if stage == "reasoning" else None,
     )
     write_done(directory, done)
 
@@ -225,6 +239,12 @@ def test_the_parts_are_there(read: Page) -> None:
         assert words in read.text
     assert read.tags.count("article") >= 4
     assert sum(reference.startswith("data:image/") for reference in read.references) >= 4
+
+
+def test_the_forecast_stands_beside_what_the_run_showed(read: Page) -> None:
+    told = read.text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "first pass 592 12.9 % 10.1 – 15.4 21.3 % no 56.1 % 54.2 – 57.7 57.1 % yes" in told
+    assert "probed, warmup. The stage starts from perception, another policy" in told
 
 
 def test_a_run_that_has_only_begun_has_a_page_too(world: World, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from pebr_data.config import EngineName, FileSourceConfig, ShapesSourceConfig, load_catalog_config
+from pebr_data.config import CatalogConfig, EngineName, FileSourceConfig, ShapesSourceConfig, load_catalog_config
 from pebr_data.engines.base import ENGINES
 from pebr_data.errors import ConfigError
 from pebr_data.strict_yaml import FileModel, StrictModel, load_yaml
@@ -82,6 +82,25 @@ def test_sources_are_told_apart_by_their_type(tmp_path: Path) -> None:
 def test_bands_are_read_as_bands(tmp_path: Path) -> None:
     path = written(tmp_path, SMALL + "mixtures: {warmup: {policy: pebr, band: hard}}\n")
     assert load_catalog_config(path).mixtures["warmup"].band is Band.HARD
+
+
+@pytest.mark.parametrize(
+    ("mixtures", "controls"),
+    [
+        ("{one: {policy: pebr, band: easy}, two: {policy: signal, limit: 5}}", {"one_control", "two_control"}),
+        ("{one: {policy: pebr, band: easy, control: false}}", set()),
+        ("{one: {policy: pebr, band: easy}, mine: {policy: random, match: one}}", set()),
+        ("{one: {policy: pebr, band: easy, control: true}, mine: {policy: random, match: one}}", {"one_control"}),
+        ("{one: {policy: all}}", set()),
+    ],
+)
+def test_what_is_selected_has_a_control_unless_there_is_one_or_none_is_wanted(
+    tmp_path: Path, mixtures: str, controls: set[str]
+) -> None:
+    config = load_catalog_config(written(tmp_path, SMALL + f"mixtures: {mixtures}\n"))
+    assert config.controls == controls
+    again = CatalogConfig.model_validate({**config.model_dump(mode="json"), "path": config.path})
+    assert again.controls == controls
 
 
 def test_the_digest_does_not_depend_on_where_the_file_lies(tmp_path: Path) -> None:

@@ -67,15 +67,19 @@ def test_one_of_the_two_is_better_when_ties_cannot_be(shown: tuple[int, int], bl
     assert image_helps(first, second) + image_helps(second, first) == pytest.approx(1, abs=1e-4)
 
 
-@pytest.mark.parametrize("prior", [UNIFORM, SPIKED, Prior(a=0.1, b=0.1), Prior(a=5, b=0.2)])
+@pytest.mark.parametrize(
+    "prior",
+    [UNIFORM, SPIKED, Prior(a=0.1, b=0.1), Prior(a=5, b=0.2), Prior(a=1, b=2, guess=0.3, chance=0.25, floor=0.25)],
+)
 @pytest.mark.parametrize("options", [0, 4])
 def test_that_the_image_helps_is_the_share_of_drawn_pairs_in_which_it_does(prior: Prior, options: int) -> None:
     rng = np.random.default_rng(1)
 
     def draw(k: int, n: int) -> np.ndarray:
         known = prior.posterior([k], n)
-        part = rng.choice(4, size=50_000, p=[*known.spikes[0], known.beta[0]])
-        return np.choose(part, [0.0, prior.chance, 1.0, rng.beta(known.a[0], known.b[0], size=50_000)])
+        part = rng.choice(3 + known.a.shape[1], size=50_000, p=[*known.spikes[0], *known.weights[0]])
+        q = rng.beta(known.a[0][np.maximum(part - 3, 0)], known.b[0])
+        return np.choose(np.minimum(part, 3), [0.0, prior.chance, 1.0, prior.floor + (1 - prior.floor) * q])
 
     for shown, blind in (((4, 8), (1, 8)), ((8, 8), (8, 8)), ((0, 8), (2, 8)), ((0, 0), (0, 0))):
         x, y = draw(*shown), draw(*blind)

@@ -8,10 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from pebr_data.catalog.ingest import build
+from pebr_data.catalog.store import Catalog
+from pebr_data.config import CatalogConfig
 from pebr_data.errors import DataError, RefusedError, UsageError
 from pebr_data.export.formats import FORMATS
 from pebr_data.export.formats.base import ExportedSample
@@ -269,6 +273,9 @@ def test_the_card_says_what_it_holds_and_how_to_train_on_it(
         "| made | 6 | not declared |",
         "| medium | 6 |",
         "| max_pixels | 4096 |",
+        "groups of 4 and `scale_rewards: group`",
+        "| groups whose accuracy does not vary | ",
+        "`small` was not checked against any benchmark",
     ):
         assert said in card
     assert str(place) not in card
@@ -287,6 +294,44 @@ def test_the_card_gives_licences_as_samples_declare_them_and_why_others_were_lef
 
     assert "| made | 2 | CC-BY-4.0, MIT |" in card
     assert "| band-hard | 1 |" in card
+
+
+def test_the_card_says_which_benchmarks_were_checked_and_what_of_them_is_left(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    sample_ids = ingest(store, [candidate(n) for n in range(4)])
+    probe(store, {one: group(2) for one in sample_ids})
+
+    def mark(benchmark: str, *found: str) -> None:
+        overlaps = pl.DataFrame({"sample_id": found, "benchmark_sample_id": "their", "reason": "image"})
+        with Catalog.open(store) as catalog:
+            catalog.mark_overlaps("small", benchmark, overlaps, {"radius": 6})
+
+    mark("before", *sample_ids[:2])
+    mark("nothing")
+    (mixture,) = select(make_config(tmp_path), store, names=["reasoning"])
+    mark("afterwards", *sample_ids[1:3])
+
+    card = (export(store, mixture).directory / "README.md").read_text("utf-8")
+
+    assert "| in-benchmark | 2 |" in card
+    assert "| before | 2 | 0 |" in card
+    assert "| nothing | 0 | 0 |" in card
+    assert "| afterwards | 2 | 1 |" in card
+
+
+def test_the_card_gives_the_licence_that_a_source_declares(tmp_path: Path) -> None:
+    shapes = {"type": "shapes", "name": "drawn", "license": "CC0-1.0", "splits": {"train": 2}}
+    asked = {"name": "small", "sources": [shapes], "probe": {"template": "question"}}
+    config = CatalogConfig.model_validate(
+        {**asked, "mixtures": {"every": {"policy": "all"}}, "path": tmp_path / "c.yaml"}
+    )
+    store = tmp_path / "store"
+    build(config, store)
+    with Catalog.open(store, read_only=True) as catalog:
+        sample_ids = [sample.sample_id for sample in catalog.samples("small")]
+    probe(store, {one: group(2) for one in sample_ids})
+    (mixture,) = select(config, store, probe_id="scripted")
+    assert "| drawn | 2 | CC0-1.0 |" in (export(store, mixture).directory / "README.md").read_text("utf-8")
 
 
 def test_training_takes_only_the_format_it_reads(exported: Exported) -> None:
