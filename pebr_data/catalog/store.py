@@ -19,6 +19,7 @@ import duckdb
 from pebr_data.catalog import duplicates, early_stops, frames, gradings, mixtures, rollouts, samples
 from pebr_data.catalog import golds as corrected
 from pebr_data.catalog.connection import connect, transaction
+from pebr_data.catalog.evidence import evidence
 from pebr_data.catalog.golds import GoldFix
 from pebr_data.catalog.ingest import IngestCounts, ingest
 from pebr_data.catalog.mixtures import Decision, MixtureSummary
@@ -210,15 +211,7 @@ class Catalog:
         return gradings.confusion(self._connection, probe_id, before, after)
 
     def disputed_samples(self, probe_id: str, one: str, other: str, catalog: str | None = None) -> pl.DataFrame:
-        """The samples whose grades two gradings dispute, the most disputed first.
-
-        A rollout is disputed when one of the two holds it for correct and the other does not, or when it says nothing
-        (`ungradable`, `error`) under one of them only. How an answer is not correct is no dispute.
-
-        Columns: sample_id, num_disputed, num_rollouts (those that both have judged), num_correct_one,
-        num_correct_other; and of the first disputed rollout example (its index), outcome_one, outcome_other,
-        answer_one, answer_other, reason_one, reason_other.
-        """
+        """The samples whose grades two gradings dispute, the most disputed first; see `gradings.disputed_samples`."""
         return gradings.disputed_samples(self._connection, probe_id, one, other, catalog)
 
     def golds_in_force(self) -> str:
@@ -306,6 +299,18 @@ class Catalog:
             DataError: There is no such probe or catalog.
         """
         return bands(self._connection, probe_id, num_rollouts, catalog, split)
+
+    def evidence(
+        self, probe_id: str, num_rollouts: int = 8, catalog: str | None = None, split: str | None = None
+    ) -> pl.DataFrame:
+        """What `difficulty.diagnosis` reads of each sample, by sample_id, and what `bands` says of it.
+
+        Columns: those of `diagnosis.EVIDENCE`, num_ungradable, num_error, majority_answer (as it was first given).
+
+        Raises:
+            DataError: There is no such probe or catalog.
+        """
+        return evidence(self._connection, probe_id, num_rollouts, catalog, split)
 
     def save_mixture(self, mixture: Mixture, drops: pl.DataFrame) -> None:
         """Saves a frozen choice (`mixtures.freeze_mixture`) and why each other sample was left out: sample_id, reason.
