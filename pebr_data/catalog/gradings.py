@@ -94,9 +94,9 @@ def disputed_samples(
     A rollout is disputed when one of the two holds it for correct and the other does not, or when it says nothing
     (`ungradable`, `error`) under one of them only. How an answer is not correct is no dispute.
 
-    Columns: sample_id, num_disputed, num_rollouts (those that both have judged), num_correct_one, num_correct_other; and
-    of the first disputed rollout example (its index), outcome_one, outcome_other, answer_one, answer_other, reason_one,
-    reason_other.
+    Columns: sample_id, num_disputed, num_rollouts (those that both have judged), num_correct_one,
+    num_correct_other; and of the first disputed rollout example (its index), outcome_one, outcome_other, answer_one,
+    answer_other, reason_one, reason_other.
     """
     found: pl.DataFrame = connection.sql(
         load_query("disputed_samples"),

@@ -39,9 +39,11 @@ def why(
     """
     from pebr_data.catalog.store import Catalog
     from pebr_data.export.membership import exports_of
+    from pebr_data.select.diagnoses import diagnosis_of
 
     with Catalog.open(store, read_only=True) as catalog:
         sample = catalog.samples(sample_ids=[sample_id])[0]
+        told = diagnosis_of(catalog, sample, rollouts)
         position, catalogs = catalog.origin(sample_id)
         probed = [
             (probe, its, _rates(catalog, probe.probe_id, sample, catalogs, rollouts))
@@ -50,7 +52,7 @@ def why(
         ]
         decisions = catalog.decisions(sample_id)
     exports = exports_of(store)
-    probes = [_judge(probe, its, rates, rollouts) for probe, its, rates in probed]
+    probes = [{**_judge(probe, its, rates, rollouts), **told.get(probe.probe_id, {})} for probe, its, rates in probed]
     mixtures = [_decision(one, exports.get(one.mixture_id, ())) for one in decisions]
     if as_json:
         origin = {"source": sample.source, "position": position, "split": sample.split, "catalogs": catalogs}
@@ -118,6 +120,8 @@ def _print_probes(probes: Sequence[dict[str, Any]], group_size: int) -> None:
                 f"(prior {one['prior']})"
             )
         print(f"    band of a group of {group_size}: {one['band']}{sure}")
+        if "diagnosis" in one:
+            print(f"    diagnosis {one['diagnosis_reason']}")
 
 
 def _print_mixtures(mixtures: Sequence[dict[str, Any]]) -> None:

@@ -17,9 +17,9 @@ Easy samples and samples without a complete group have none. To every other the 
 | `reasoning-bound` | surely p described < 1/2 | probed described |
 | `hard` | none of them | probed blind and described |
 
-A gold that the policy finds when described is not suspected, whatever it sees: hence the order. A rule whose evidence is
-missing is passed over; where none holds and `blind` or `described` was not probed, there is no diagnosis. And what is
-described counts only when the policy can read descriptions at all (`reads_descriptions`).
+A gold that the policy finds when described is not suspected, whatever it sees: hence the order. A rule whose evidence
+is missing is passed over; where none holds and `blind` or `described` was not probed, there is no diagnosis. And what
+is described counts only when the policy can read descriptions at all (`reads_descriptions`).
 """
 
 from __future__ import annotations
@@ -94,9 +94,7 @@ def diagnose(evidence: pl.DataFrame) -> pl.DataFrame:
     first = np.select(list(rules.values()), np.arange(len(names)), default=-1)
     told = pl.Series(first).replace_strict(dict(enumerate(names)), default=None, return_dtype=pl.String)
     judged = pl.col("band").is_in([str(Band.MEDIUM), str(Band.HARD)])
-    return evidence.select(
-        "sample_id", diagnosis=pl.when(judged).then(told), suspicion=pl.when(judged).then(suspicion)
-    )
+    return evidence.select("sample_id", diagnosis=pl.when(judged).then(told), suspicion=pl.when(judged).then(suspicion))
 
 
 def reads_descriptions(evidence: pl.DataFrame) -> bool | None:

@@ -12,11 +12,11 @@ explanations are weighed, each by how often the other samples show it:
   towards how often it is off by that much (numbers), or wrong at all, first among the samples alike, then in the kind.
 
 Samples alike have source, answer type and skill in common, and the fifth of them in length of completions: the longer,
-the harder. A kind is a source and an answer type. Every count leaves the sample itself out, and is drawn towards what is
-expected with the weight of `WEIGHT` samples, or more where values hardly ever recur (Ewens 1972), so that a question with
-an answer of its own is judged by rates alone. The idea is that of confident learning (Northcutt, Jiang and Chuang 2021),
-with repeated answers instead of a classifier's scores. Where there are two answers, as to yes-or-no questions, only
-rates can tell, and seldom do.
+the harder. A kind is a source and an answer type. Every count leaves the sample itself out, and is drawn towards what
+is expected with the weight of `WEIGHT` samples, or more where values hardly ever recur (Ewens 1972), so that a question
+with an answer of its own is judged by rates alone. The idea is that of confident learning (Northcutt, Jiang and Chuang
+2021), with repeated answers instead of a classifier's scores. Where there are two answers, as to yes-or-no questions,
+only rates can tell, and seldom do.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ VOTES = {
     "mean_tokens": pl.Float64,
 }
 """What is read of a sample, probed or not: where it belongs; its gold and the answer that is most frequent among the
-wrong ones, in one spelling; how many rollouts are correct, give that answer, are wrong, and say anything at all; the mean
-length of its completions."""
+wrong ones, in one spelling; how many rollouts are correct, give that answer, are wrong, and say anything at all; the
+mean length of its completions."""
 
 _KIND = ("source", "answer_type")
 _SKILL = (*_KIND, "skill")
