@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from pebr_data.catalog import duplicates, early_stops, frames, gradings, mixtures, rollouts, samples
+from pebr_data.catalog import duplicates, early_stops, frames, gradings, mixtures, reviews, rollouts, samples
 from pebr_data.catalog import golds as corrected
 from pebr_data.catalog.connection import connect, transaction
 from pebr_data.catalog.evidence import evidence
@@ -24,6 +24,7 @@ from pebr_data.catalog.golds import GoldFix
 from pebr_data.catalog.ingest import IngestCounts, ingest
 from pebr_data.catalog.mixtures import Decision, MixtureSummary
 from pebr_data.catalog.pass_rates import bands, pass_rates
+from pebr_data.catalog.reviews import GoldReview
 from pebr_data.catalog.rollouts import KnownProbe, Probe, Usage
 from pebr_data.catalog.stats import Stats, stats
 from pebr_data.types import (
@@ -84,10 +85,7 @@ class Catalog:
         candidates: Iterable[Candidate | Reject],
         images: ImageStore,
     ) -> IngestCounts:
-        """Adds what sources yield to a catalog and records their build as finished; see `ingest.build` for a YAML.
-
-        Ingesting the same again changes nothing. The catalog stays open while the candidates are made.
-        """
+        """Adds what sources yield to a catalog, which stays open meanwhile; see `ingest.build` for a YAML."""
         return ingest(lambda: nullcontext(self._connection), catalog, config_digest, candidates, images)
 
     def samples(
@@ -111,8 +109,7 @@ class Catalog:
     def samples_frame(self, catalog: str | None = None, split: str | None = None) -> pl.LazyFrame:
         """The same samples as a lazy frame, a row each; collect it before the catalog closes.
 
-        Columns as in `Sample` (`metadata` is JSON text). What Polars does not ask for is not read; the data comes as
-        Arrow, without copies, and `.collect().to_arrow()` hands it on likewise.
+        Columns as in `Sample` (`metadata` is JSON text). What Polars does not ask for is not read.
 
         Raises:
             DataError: The store has no such catalog.
@@ -155,9 +152,7 @@ class Catalog:
         return rollouts.probe_fingerprint(self._connection, probe_id)
 
     def merge_rollouts(self, merged: Iterable[Rollout]) -> int:
-        """Adds graded rollouts in one transaction and gives how many were new; merging twice changes nothing.
-
-        A kept rollout is never replaced. One that ended in an engine's error is, by one that did not.
+        """Adds graded rollouts in one transaction and gives how many were new; see `rollouts.merge_rollouts`.
 
         Raises:
             DataError: One belongs to a probe that was not registered.
@@ -177,8 +172,10 @@ class Catalog:
         """Every grading that has judged rollouts of this probe, oldest first."""
         return gradings.grader_versions(self._connection, probe_id)
 
-    def use_grading(self, probe_ids: Sequence[str], version: str, golds: str) -> list[str]:
-        """Puts a grading in force for these probes, and its golds for every sample, all in one transaction.
+    def use_grading(
+        self, probe_ids: Sequence[str], version: str, golds: str, reviewed: Iterable[GoldReview] = ()
+    ) -> list[str]:
+        """Puts a grading in force for these probes, its golds and what a person said of others, in one transaction.
 
         Returns:
             The probes among them that have rollouts which it has not judged; nothing was changed if there are any.
@@ -189,6 +186,7 @@ class Catalog:
                 for probe_id in probe_ids:
                     gradings.use_grading(self._connection, probe_id, version)
                 corrected.use_golds(self._connection, golds)
+                reviews.save_reviews(self._connection, reviewed)
         return owing
 
     def num_rollouts(self, probe_id: str) -> int:
@@ -227,6 +225,10 @@ class Catalog:
         with transaction(self._connection):
             return corrected.save_golds(self._connection, fixes)
 
+    def gold_reviews(self) -> list[GoldReview]:
+        """What a person said of golds without correcting them, by sample."""
+        return reviews.read_reviews(self._connection)
+
     def note_early_stop(self, probe_id: str, group_size: int) -> None:
         """Records that a probe was told to stop where the band of a group of `group_size` is certain."""
         early_stops.note_early_stop(self._connection, probe_id, group_size)
@@ -250,8 +252,7 @@ class Catalog:
     def completion_lengths(self, probe_id: str, sample_ids: Sequence[str], num_rollouts: int = 8) -> pl.DataFrame:
         """How long a probe's completions of these samples are, of the rollouts that `pass_rates` counts.
 
-        Columns: sample_id, is_correct, num_rollouts, sum_tokens, sum_squares; a row each sample and, where it has both,
-        one for its correct rollouts and one for the others.
+        Columns: sample_id, is_correct (a row each, where a sample has both), num_rollouts, sum_tokens, sum_squares.
         """
         return rollouts.completion_lengths(self._connection, probe_id, sample_ids, num_rollouts)
 
@@ -305,7 +306,8 @@ class Catalog:
     ) -> pl.DataFrame:
         """What `difficulty.diagnosis` reads of each sample, by sample_id, and what `bands` says of it.
 
-        Columns: those of `diagnosis.EVIDENCE`, num_ungradable, num_error, majority_answer (as it was first given).
+        Columns: those of `diagnosis.EVIDENCE`, num_ungradable, num_error; gold_answer and majority_answer as they were
+        given.
 
         Raises:
             DataError: There is no such probe or catalog.
@@ -313,10 +315,7 @@ class Catalog:
         return evidence(self._connection, probe_id, num_rollouts, catalog, split)
 
     def save_mixture(self, mixture: Mixture, drops: pl.DataFrame) -> None:
-        """Saves a frozen choice (`mixtures.freeze_mixture`) and why each other sample was left out: sample_id, reason.
-
-        Saving the same choice again makes it the newest once more.
-        """
+        """Saves a frozen choice and why others were left out; see `mixtures.save_mixture`."""
         mixtures.save_mixture(self._connection, mixture, drops)
 
     def mixture(self, mixture_id: str) -> Mixture:
@@ -369,11 +368,7 @@ class Catalog:
         return stats(self._connection, catalog, num_rollouts)
 
     def compared_samples(self, catalog: str) -> pl.DataFrame:
-        """What is compared of a catalog's samples; see `duplicates.compared_samples`.
-
-        Raises:
-            DataError: The store has no such catalog.
-        """
+        """What is compared of a catalog's samples; see `duplicates.compared_samples`."""
         return duplicates.compared_samples(self._connection, catalog)
 
     def compared_images(self, catalog: str) -> pl.DataFrame:
@@ -397,7 +392,7 @@ class Catalog:
         duplicates.forget_overlaps(self._connection, catalog)
 
     def marks(self, catalog: str) -> pl.DataFrame:
-        """The samples that a selection leaves out, and why: sample_id, reason (`duplicate` or `in-benchmark`)."""
+        """The samples that a selection leaves out, and why: sample_id, reason; see `duplicates.marks`."""
         return duplicates.marks(self._connection, catalog)
 
     def outdated_searches(self, catalog: str) -> list[str]:

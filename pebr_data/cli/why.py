@@ -99,6 +99,7 @@ def _decision(one: Decision, exports: Sequence[Path]) -> dict[str, Any]:
         "policy": one.config.get("policy"),
         "config": dict(one.config),
         "selected": one.created.isoformat(timespec="seconds"),
+        "code_version": one.code_version,
         "decision": one.decision,
         "position": one.position,
         "exports": list(exports) if one.decision == "kept" else [],
@@ -134,6 +135,7 @@ def _print_mixtures(mixtures: Sequence[dict[str, Any]]) -> None:
             f"{key} {value}" for key, value in one["config"].items() if value is not None and key != "priors"
         )
         print(f"  mixture {one['catalog']}/{one['mixture']} ({one['mixture_id']}, selected {one['selected']}): {told}")
-        print(f"    by {settings}; probe {one['probe_id'] or 'none'}")
+        code = f"pebr {one['code_version']}" if one["code_version"] else "an older pebr"
+        print(f"    by {settings}; probe {one['probe_id'] or 'none'}; {code}")
         for directory in one["exports"]:
             print(f"    exported to {directory}")

@@ -38,13 +38,14 @@ MARGIN = 0.2
 
 EVIDENCE = {
     **VOTES,
-    "sample_id": pl.String, "num_options": pl.Int64, "band": pl.String,
+    "sample_id": pl.String, "num_options": pl.Int64, "band": pl.String, "gold_vouched": pl.Boolean,
     "num_unparsed": pl.Int64, "num_truncated": pl.Int64, "num_disputed": pl.Int64,
     "blind_correct": pl.Int64, "blind_rollouts": pl.Int64,
     "described_correct": pl.Int64, "described_rollouts": pl.Int64,
 }  # fmt: skip
-"""What is read of a sample: its `VOTES` and its band; failures without an answer, cut off, and right by another grading
-(null without one); correct and all rollouts under the other conditions (0 of 0 where they were not probed)."""
+"""What is read of a sample: its `VOTES` and its band; whether a person has vouched for the gold; failures without an
+answer, cut off, and right by another grading (null without one); correct and all rollouts under the other conditions (0
+of 0 where they were not probed)."""
 
 
 def diagnose(evidence: pl.DataFrame) -> pl.DataFrame:
@@ -56,12 +57,12 @@ def diagnose(evidence: pl.DataFrame) -> pl.DataFrame:
 
     Returns:
         sample_id, diagnosis (a `Diagnosis`, or null) and suspicion (P(the gold is wrong), null where nothing speaks
-        against it), in the same order.
+        against it or a person for it), in the same order.
     """
     column = {name: evidence[name].to_numpy() for name, kind in EVIDENCE.items() if kind == pl.Int64}
     k, n = column["num_correct"], column["num_rollouts"]
     chance = evidence.select(guess_chance()).to_series().to_numpy()
-    suspicion = suspect(evidence)
+    suspicion = evidence.select(pl.when(~pl.col("gold_vouched")).then(suspect(evidence))).to_series()
     blind, described = (column[f"{condition}_rollouts"] > 0 for condition in ("blind", "described"))
     described &= reads_descriptions(evidence) is not False
     failures = n - k

@@ -1,6 +1,6 @@
 -- After outcome_counts.sql: what a diagnosis is made of, a row each sample; see pebr_data/difficulty/diagnosis.py.
 , golds AS (
-    SELECT sample_id, coalesce(fixes.answer, samples.answer) AS answer
+    SELECT sample_id, coalesce(fixes.answer, samples.answer) AS answer, fixes.answer IS NOT NULL AS is_corrected
     FROM outcome_counts
     JOIN samples USING (sample_id)
     LEFT JOIN (SELECT * FROM gold_fixes WHERE golds = (SELECT golds FROM golds_in_force)) AS fixes USING (sample_id)
@@ -59,12 +59,16 @@ conditions AS (
 SELECT outcome_counts.sample_id, source, split, skill, answer_type, num_options,
        num_correct, num_wrong, num_unparsed, num_truncated, num_ungradable, num_error,
        num_correct + num_wrong + num_unparsed + num_truncated AS num_rollouts,
-       golds.spelling AS gold, votes.spelling AS majority, votes.answer AS majority_answer,
+       -- A person has corrected it, or said that it is right as it is.
+       is_corrected OR coalesce(verdict = 'right' AND gold_reviews.gold = golds.answer, false) AS gold_vouched,
+       golds.answer AS gold_answer, gold_spelled.spelling AS gold, votes.spelling AS majority, votes.answer AS majority_answer,
        coalesce(votes.num, 0) AS num_majority, mean_tokens, num_disputed,
        coalesce(blind_correct, 0) AS blind_correct, coalesce(blind_rollouts, 0) AS blind_rollouts,
        coalesce(described_correct, 0) AS described_correct, coalesce(described_rollouts, 0) AS described_rollouts
 FROM outcome_counts
-JOIN spelled AS golds ON golds.sample_id = outcome_counts.sample_id AND golds.idx IS NULL
+JOIN golds ON golds.sample_id = outcome_counts.sample_id
+JOIN spelled AS gold_spelled ON gold_spelled.sample_id = outcome_counts.sample_id AND gold_spelled.idx IS NULL
+LEFT JOIN gold_reviews ON gold_reviews.sample_id = outcome_counts.sample_id
 LEFT JOIN votes ON votes.sample_id = outcome_counts.sample_id
 LEFT JOIN lengths ON lengths.sample_id = outcome_counts.sample_id
 LEFT JOIN disputes ON disputes.sample_id = outcome_counts.sample_id
