@@ -183,7 +183,7 @@ class MixtureConfig(StrictModel):
     @field_validator("diagnosis", mode="before")
     @classmethod
     def _one_or_several(cls, value: Json) -> Json:
-        return (value,) if isinstance(value, str) else value
+        return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
     @model_validator(mode="after")
     def _fits_policy(self) -> MixtureConfig:

@@ -1,4 +1,4 @@
-"""Reviews in the catalog: what a person said of a sample's gold without correcting it."""
+"""Reviews in the catalog: what a person said of samples' golds."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ class Catalog:
     def use_grading(
         self, probe_ids: Sequence[str], version: str, golds: str, reviewed: Iterable[GoldReview] = ()
     ) -> list[str]:
-        """Puts a grading in force for these probes, its golds and what a person said of others, in one transaction.
+        """Puts a grading in force for these probes, its golds and what a person said of some, in one transaction.
 
         Returns:
             The probes among them that have rollouts which it has not judged; nothing was changed if there are any.
@@ -226,7 +226,7 @@ class Catalog:
             return corrected.save_golds(self._connection, fixes)
 
     def gold_reviews(self) -> list[GoldReview]:
-        """What a person said of golds without correcting them, by sample."""
+        """What a person said of golds, by sample."""
         return reviews.read_reviews(self._connection)
 
     def note_early_stop(self, probe_id: str, group_size: int) -> None:

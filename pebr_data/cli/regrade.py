@@ -88,8 +88,8 @@ def regrade(
         when = "samples have them from now on" if use else "those in force are others"
         talk(f"note: graded against {_golds(len(plan.fixes))}; {when}")
     if plan.reviews:
-        kept = "noted" if use else "is not noted without --use"
-        talk(f"note: what the review says of {len(plan.reviews):,} other golds {kept}")
+        kept = "is noted" if use else "is not noted without --use"
+        talk(f"note: what the review says of {len(plan.reviews):,} golds {kept}")
     if use:
         talk(f"note: {plan.version} counts from now on; mixtures chosen before stay as they are")
     if use or all(one.grader_version == plan.version for one in plan.probes):

@@ -121,17 +121,18 @@ def corrections(file: GoldFile, samples: Mapping[str, Sample], catalog: str, gra
 
 
 def reviews(file: GoldFile, golds: Mapping[str, str]) -> list[GoldReview]:
-    """What a file says of golds without correcting them.
+    """What a review list says of golds; one that it corrects is right from then on. Nothing for any other file.
 
     Args:
         file: The file.
         golds: The golds of its samples, by id.
     """
-    return [
-        GoldReview(row.sample_id, row.verdict, golds[row.sample_id], row.reason)
+    said = [
+        replace(row, verdict="right" if row.answer else row.verdict, answer=row.answer or golds[row.sample_id])
         for row in file.rows
-        if row.verdict in ("right", "drop", "open") and row.sample_id in golds
+        if file.is_review and row.sample_id in golds
     ]
+    return [GoldReview(row.sample_id, row.verdict, row.answer, row.reason) for row in said if row.verdict]
 
 
 def with_fix(sample: Sample, fix: GoldFix | None) -> Sample:

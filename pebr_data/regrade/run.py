@@ -55,7 +55,7 @@ class RegradePlan:
         version: The grading that the new grades are from.
         fixes: The corrected golds that it goes by, by sample id; those of other catalogs' samples included.
         golds_before: The set of corrected golds in force.
-        reviews: What a person said of other golds; kept when this grading is put in force.
+        reviews: What a person said of golds; kept when this grading is put in force.
         num_rollouts: Rollouts of each probe, by its id.
         num_owed: Those among them that this grading has not judged.
     """

@@ -160,7 +160,7 @@ def _take(
     if terms.cover is not None:
         best = in_turns(pool[terms.cover][drawn], best)
     if terms.least:
-        best, needed = least_first(pool.select(terms.least)[drawn], best, terms.least)
+        best, needed = least_first(pool.select(list(terms.least))[drawn], best, terms.least)
         _require_room(needed, terms)
     capped: dict[str, list[int]] = {}
     places = best[: terms.size]

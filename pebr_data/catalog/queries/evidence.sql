@@ -1,6 +1,6 @@
 -- After outcome_counts.sql: what a diagnosis is made of, a row each sample; see pebr_data/difficulty/diagnosis.py.
 , golds AS (
-    SELECT sample_id, coalesce(fixes.answer, samples.answer) AS answer, fixes.answer IS NOT NULL AS is_corrected
+    SELECT sample_id, coalesce(fixes.answer, samples.answer) AS answer
     FROM outcome_counts
     JOIN samples USING (sample_id)
     LEFT JOIN (SELECT * FROM gold_fixes WHERE golds = (SELECT golds FROM golds_in_force)) AS fixes USING (sample_id)
@@ -59,8 +59,7 @@ conditions AS (
 SELECT outcome_counts.sample_id, source, split, skill, answer_type, num_options,
        num_correct, num_wrong, num_unparsed, num_truncated, num_ungradable, num_error,
        num_correct + num_wrong + num_unparsed + num_truncated AS num_rollouts,
-       -- A person has corrected it, or said that it is right as it is.
-       is_corrected OR coalesce(verdict = 'right' AND gold_reviews.gold = golds.answer, false) AS gold_vouched,
+       coalesce(verdict = 'right' AND gold_reviews.gold = golds.answer, false) AS gold_vouched,
        golds.answer AS gold_answer, gold_spelled.spelling AS gold, votes.spelling AS majority, votes.answer AS majority_answer,
        coalesce(votes.num, 0) AS num_majority, mean_tokens, num_disputed,
        coalesce(blind_correct, 0) AS blind_correct, coalesce(blind_rollouts, 0) AS blind_rollouts,

@@ -1,5 +1,5 @@
 -- What a person said of a sample's gold: that this one is `right`, so that it is not suspected again, or that the sample is to
--- be left out of every mixture (`drop`). A gold that a person corrected is in gold_fixes instead.
+-- be left out of every mixture (`drop`).
 CREATE TABLE gold_reviews (
     sample_id VARCHAR PRIMARY KEY,
     verdict   VARCHAR NOT NULL CHECK (verdict IN ('right', 'drop')),
