@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import polars as pl
 
 from pebr_data.catalog.rollouts import KnownProbe
@@ -9,7 +11,38 @@ from pebr_data.catalog.store import Catalog
 from pebr_data.difficulty.diagnosis import diagnose
 from pebr_data.difficulty.explain import explain
 from pebr_data.errors import RefusedError
-from pebr_data.types import Condition, Json, Sample
+from pebr_data.types import Condition, Diagnosis, Json, Sample
+
+NEEDED: Mapping[Diagnosis, tuple[str, ...]] = {
+    Diagnosis.PERCEPTION_BOUND: ("described",),
+    Diagnosis.REASONING_BOUND: ("described",),
+    Diagnosis.IMAGE_NOT_NEEDED: ("blind",),
+    Diagnosis.HARD: ("blind", "described"),
+}
+"""The conditions without which nobody has the diagnosis; the others need none."""
+
+
+def require_conditions(found: pl.DataFrame, asked: Iterable[Diagnosis], probe: KnownProbe, where: str) -> None:
+    """Passes when the policy was probed under what one of the diagnoses, at least, needs.
+
+    Args:
+        found: What `read_diagnoses` gave.
+        asked: The diagnoses.
+        probe: The probe it was asked for.
+        where: For the message.
+
+    Raises:
+        RefusedError: It was not, so that no sample can have any of them.
+    """
+    probed = {condition for condition in ("blind", "described") if found[f"{condition}_rollouts"].sum()}
+    missing = [sorted({*NEEDED.get(one, ())} - probed) for one in asked]
+    if all(missing):
+        fewest = min(missing, key=len)
+        raise RefusedError(
+            f"no sample can be {' or '.join(asked)}: {probe.fingerprint.model} was not probed {' and '.join(fewest)}",
+            where=where,
+            help=f"pebr-data probe CATALOG.yaml --model {probe.fingerprint.model} --condition {fewest[0]}",
+        )
 
 
 def read_diagnoses(

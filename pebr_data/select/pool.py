@@ -59,9 +59,12 @@ def read_rates(config: CatalogConfig, store: Path, asked: str | None, names: Seq
         diagnoses = None
         if any(mixture.policy == "diagnosis" for mixture in mixtures):
             # SciPy takes a moment to import, and selecting by bands alone needs none of it.
-            from pebr_data.select.diagnoses import read_diagnoses
+            from pebr_data.select.diagnoses import read_diagnoses, require_conditions
 
             found = read_diagnoses(catalog, probe, config.name, config.probe.rollouts)
+            for name, mixture in zip(names, mixtures, strict=True):
+                if mixture.policy == "diagnosis":
+                    require_conditions(found, mixture.diagnosis, probe, f"mixture {name}, probe {probe.probe_id}")
             diagnoses = found.select("sample_id", "diagnosis")
     samples = bands.join(marks, on="sample_id", how="left", maintain_order="left")
     splits = {mixture.split for mixture in mixtures if mixture.policy == "signal"}

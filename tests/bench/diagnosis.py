@@ -105,7 +105,9 @@ def golds(place: Path, given: Path | None, seed: int, swaps: int) -> None:
         clean = read_diagnoses(catalog, probe, config.name, 8, "train")
     num_listed = int((clean["diagnosis"] == str(Diagnosis.SUSPECTED_GOLD)).sum())
     rows.append(("nothing", 0, None, None, None, _share(num_listed, len(samples)), num_listed))
-    print(f"{len(samples)} samples of shapes, seed {seed}, 8 rollouts of pebr-tiny; 5 % of golds swapped, {swaps} times")
+    print(
+        f"{len(samples)} samples of shapes, seed {seed}, 8 rollouts of pebr-tiny; 5 % of golds swapped, {swaps} times"
+    )
     header = ("swapped within", "swapped", "found, solved 5/8", "solved 6/8", "solved 8/8", "false alarms", "listed")
     print_table(header, rows)
 

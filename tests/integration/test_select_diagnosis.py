@@ -21,7 +21,7 @@ from pebr_data.grading.versions import Grading
 from pebr_data.images import ImageStore
 from pebr_data.select.mixture import select
 from pebr_data.types import Condition, Fingerprint, Generation, Rollout, RolloutKey
-from tests.probed_store import YAML, candidate, fingerprint, make_config
+from tests.probed_store import YAML, candidate, fill, fingerprint, group, make_config, probe
 
 NUM_SAMPLES = 40
 SMALL = (
@@ -123,6 +123,15 @@ def test_another_condition_is_no_place_to_begin(place: list[str]) -> None:
     described = fingerprint(condition=Condition.DESCRIBED).probe_id
     with pytest.raises(RefusedError, match="this probe is described"):
         select(load_catalog_config(Path("small.yaml")), Path("store"), probe_id=described, names=["seeing"])
+
+
+def test_a_mixture_that_nobody_could_be_in_is_refused_with_the_probe_that_is_missing(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    probe(store, {sample_id: group(n) for n, sample_id in enumerate(fill(store, {"train": 5}))})
+    config = make_config(tmp_path, YAML + "  seeing: {policy: diagnosis, diagnosis: [hard, perception-bound]}\n")
+    with pytest.raises(RefusedError, match="scripted was not probed described") as caught:
+        select(config, store, names=["seeing"])
+    assert "--condition described" in (caught.value.help or "")
 
 
 def review(capsys: pytest.CaptureFixture[str], to: str, **edits: str) -> list[dict[str, Any]]:
