@@ -66,9 +66,9 @@ class Diagnosis(StrEnum):
     GRADER_DISPUTE = "grader-dispute"
     PERCEPTION_BOUND = "perception-bound"
     SUSPECTED_GOLD = "suspected-gold"
+    REASONING_BOUND = "reasoning-bound"
     IMAGE_NOT_NEEDED = "image-not-needed"
     GUESSABLE = "guessable"
-    REASONING_BOUND = "reasoning-bound"
     HARD = "hard"
 
 

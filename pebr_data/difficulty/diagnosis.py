@@ -12,9 +12,9 @@ Easy samples and samples without a complete group have none. To every other the 
 | `grader-dispute` | surely more than half of the failures are right by another grading | another grading |
 | `perception-bound` | surely p described > p shown + `MARGIN`, and p described > 1/2 | probed described |
 | `suspected-gold` | `suspicion` finds the gold wrong with a probability of `SUSPICIOUS` | 4 rollouts |
+| `reasoning-bound` | surely p described < 1/2 | probed described |
 | `image-not-needed` | surely p blind > chance + `MARGIN`, and not p shown > p blind + `MARGIN` | probed blind |
 | `guessable` | surely p shown is within `MARGIN` of chance, and something was right | options |
-| `reasoning-bound` | surely p described < 1/2 | probed described |
 | `hard` | none of them | probed blind and described |
 
 A gold that the policy finds when described is not suspected, whatever it sees: hence the order. A rule whose evidence
@@ -81,6 +81,7 @@ def diagnose(evidence: pl.DataFrame) -> pl.DataFrame:
         & surely(exceeds(known_k, known_n, k, n, MARGIN))
         & surely(above(known_k, known_n, 0.5)),
         Diagnosis.SUSPECTED_GOLD: (suspicion.fill_null(0.0) >= SUSPICIOUS).to_numpy(),
+        Diagnosis.REASONING_BOUND: described & surely(1.0 - above(known_k, known_n, 0.5)),
         Diagnosis.IMAGE_NOT_NEEDED: blind
         & surely(above(blind_k, blind_n, chance + MARGIN))
         & ~surely(exceeds(k, n, blind_k, blind_n, MARGIN)),
@@ -88,7 +89,6 @@ def diagnose(evidence: pl.DataFrame) -> pl.DataFrame:
         & (k > 0)
         & surely(1.0 - above(k, n, chance + MARGIN))
         & surely(above(k, n, chance - MARGIN)),
-        Diagnosis.REASONING_BOUND: described & surely(1.0 - above(known_k, known_n, 0.5)),
         Diagnosis.HARD: blind & described,
     }
     names = [str(one) for one in rules]

@@ -25,8 +25,8 @@ import polars as pl
 
 PRIOR = 0.05
 """P(a gold is wrong) before anything is seen: public test sets have some 3 % of such labels (Northcutt et al. 2021)."""
-SUSPICIOUS = 0.15
-"""From this probability on a gold is suspected: what is seen is three times as likely under a wrong gold, or more."""
+SUSPICIOUS = 0.125
+"""From this probability on a gold is suspected: what is seen is nearly three times as likely under a wrong gold."""
 MIN_ROLLOUTS = 4
 MIN_PARSED = 0.75
 """Share of the rollouts that must hold an answer."""

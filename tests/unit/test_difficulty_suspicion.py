@@ -8,7 +8,7 @@ import pytest
 from pebr_data.difficulty.suspicion import SUSPICIOUS, VOTES, suspect
 from tests.swapped_golds import Voted, as_votes, read_voted, swap
 
-SWAPS = 6
+SWAPS = 10
 
 
 @pytest.mark.parametrize("kind", ["answer_type", "skill"])

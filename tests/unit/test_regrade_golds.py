@@ -125,7 +125,7 @@ def test_rows_of_a_review_say_what_they_say_and_nothing_else(tmp_path: Path) -> 
     path = tmp_path / "review.jsonl"
     path.write_text(
         '{"sample_id": "aa", "question": "?", "suspicion": 0.7, "verdict": "", "answer": "", "reason": ""}\n'
-        '{"sample_id": "bb", "verdict": "wrong", "answer": "7"}\n{"sample_id": "cc", "verdict": "drop", "reason": "blur"}\n'
+        '{"sample_id": "bb", "verdict": "wrong", "answer": "7"}\n{"sample_id": "cc", "verdict": "drop", "reason": ""}\n'
     )
     file = read_gold_file(path)
     assert file.is_review
