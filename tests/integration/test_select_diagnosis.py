@@ -134,61 +134,55 @@ def test_a_mixture_that_nobody_could_be_in_is_refused_with_the_probe_that_is_mis
     assert "--condition described" in (caught.value.help or "")
 
 
-def review(capsys: pytest.CaptureFixture[str], to: str, **edits: str) -> list[dict[str, Any]]:
-    """Write the list, say this of its first row, load it back; gives the rows as they were written."""
-    capsys.readouterr()
-    assert pebr_data(["review", "small.yaml", "--to", to]) == 0
-    path = Path(to)
-    if path.suffix == ".csv":
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    else:
-        rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    changed = [{**row, **(edits if n == 0 else {})} for n, row in enumerate(rows)]
-    if path.suffix == ".csv":
-        with path.open("w", encoding="utf-8", newline="") as file:
-            table = csv.DictWriter(file, list(rows[0]))
-            table.writeheader()
-            table.writerows(changed)
-    else:
-        path.write_text("".join(json.dumps(row) + "\n" for row in changed), "utf-8")
-    assert pebr_data(["regrade", "small.yaml", "--golds", to, "--probe", "all", "--use"]) == 0
-    return rows
+def load(path: Path) -> None:
+    assert pebr_data(["regrade", "small.yaml", "--golds", str(path), "--probe", "all", "--use"]) == 0
 
 
-@pytest.mark.parametrize("to", ["review.jsonl", "review.csv"])
-def test_a_review_is_written_edited_and_loaded_back(
-    place: list[str], capsys: pytest.CaptureFixture[str], to: str
-) -> None:
-    store = Path("store")
-    (row,) = review(capsys, to)
+def say(sample_id: str, **said: str) -> None:
+    """A review list of one row, loaded."""
+    path = Path("said.jsonl")
+    path.write_text(json.dumps({"sample_id": sample_id, "verdict": "", **said}) + "\n", "utf-8")
+    load(path)
+
+
+def test_a_review_is_written_edited_and_loaded_back(place: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    store, path = Path("store"), Path("review.jsonl")
+    assert pebr_data(["review", "small.yaml", "--to", str(path)]) == 0
+    (line,) = path.read_text("utf-8").splitlines()
+    row = json.loads(line)
     assert (row["sample_id"], row["gold"], row["majority"]) == (place[6], "1", "77")
-    assert (row["verdict"], row["answer"]) == ("", "")
+    load(path)
     with Catalog.open(store, read_only=True) as catalog:
         assert (catalog.golds_in_force(), catalog.gold_reviews()) == ("", [])
-    assert pebr_data(["review", "small.yaml", "--to", to]) == 77, "what was edited is not overwritten"
 
-    assert len(review(capsys, f"right-{to}", verdict="right", reason="counted twice")) == 1
+    path.write_text(json.dumps({**row, "verdict": "right", "reason": "counted twice"}) + "\n", "utf-8")
+    load(path)
+    assert pebr_data(["review", "small.yaml", "--to", str(path)]) == 77, "what was edited is not overwritten"
     assert told(capsys, "review", "small.yaml") == []
     assert told(capsys, "why", place[6])["probes"][0]["diagnosis"] == "reasoning-bound"
 
-    Path("golds.jsonl").write_text(f'{{"sample_id": "{place[6]}", "verdict": "open"}}\n')
-    assert pebr_data(["regrade", "small.yaml", "--golds", "golds.jsonl", "--use", "--probe", "all"]) == 0
-    review(capsys, f"drop-{to}", verdict="drop")
-    steady, thinking = (
-        select(load_catalog_config(Path("small.yaml")), store, names=[n])[0] for n in ("warmup", "thinking")
-    )
-    assert steady.drops["dropped-in-review"] == thinking.drops["dropped-in-review"] == 1
+    say(place[6], verdict="drop")
+    for mixture in select(load_catalog_config(Path("small.yaml")), store, names=["warmup", "thinking", "steady"]):
+        assert mixture.drops["dropped-in-review"] == 1
 
-    review(capsys, f"wrong-{to}", verdict="wrong", answer="77")
+    say(place[6], verdict="wrong", answer="77")
+    say(place[0], verdict="right")  # another list does not take back what this one corrected
     with Catalog.open(store, read_only=True) as catalog:
         assert catalog.samples(sample_ids=[place[6]])[0].answer == "77"
     assert told(capsys, "why", place[6])["probes"][0]["band"] == "easy"
 
-    # Another list does not take back what this one corrected.
-    Path("later.jsonl").write_text(f'{{"sample_id": "{place[0]}", "verdict": "right"}}\n')
-    assert pebr_data(["regrade", "small.yaml", "--golds", "later.jsonl", "--use", "--probe", "all"]) == 0
-    with Catalog.open(store, read_only=True) as catalog:
+
+def test_a_review_can_be_a_table(place: list[str]) -> None:
+    path = Path("review.csv")
+    assert pebr_data(["review", "small.yaml", "--to", str(path)]) == 0
+    with path.open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, list(row))
+        table.writeheader()
+        table.writerow({**row, "answer": row["majority"]})
+    load(path)
+    with Catalog.open(Path("store"), read_only=True) as catalog:
         assert catalog.samples(sample_ids=[place[6]])[0].answer == "77"
 
 
