@@ -1,6 +1,6 @@
 """Diagnosis: why the policy does not always solve a sample, from its rollouts and from what other conditions show.
 
-    told = diagnose(evidence)               # diagnosis, reason, suspicion: a row each sample, in the same order
+    told = diagnose(evidence)               # sample_id, diagnosis, suspicion: a row each sample, in the same order
 
 Easy samples and samples without a complete group have none. To every other the first of these rules applies that holds;
 "surely" is with a posterior probability of `CONFIDENCE` at least, under uniform priors, and p is a pass rate.
