@@ -28,7 +28,7 @@ from pebr_data.source_config import (
     WebDatasetSourceConfig,
 )
 from pebr_data.strict_yaml import FileModel, StrictModel, load_yaml, nearest
-from pebr_data.types import Band, Condition, Json, ScaleRewards, StopRule
+from pebr_data.types import Band, Condition, Diagnosis, Json, ScaleRewards, StopRule
 from pebr_data.yaml_document import Location
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "MixtureConfig",
     "Name",
     "ProbeConfig",
+    "QuotasConfig",
     "RowCondition",
     "RowSourceConfig",
     "ShapesSourceConfig",
@@ -90,23 +91,54 @@ class WhereConfig(StrictModel):
         source: Names of sources.
         skill: Skills.
         answer_type: Answer types.
+        band: Bands.
+        pass_rate: The least and the largest share of a complete group that is correct.
     """
 
     source: tuple[str, ...] = ()
     skill: tuple[str, ...] = ()
     answer_type: tuple[str, ...] = ()
+    band: tuple[Band, ...] = ()
+    pass_rate: tuple[float, float] | None = None
+
+    @field_validator("pass_rate", mode="after")
+    @classmethod
+    def _is_interval(cls, bounds: tuple[float, float] | None) -> tuple[float, float] | None:
+        if bounds is not None and not 0 <= bounds[0] <= bounds[1] <= 1:
+            raise ValueError("`pass_rate` is the least and the largest, both between 0 and 1: [0.1, 0.9]")
+        return bounds
 
 
-class CapsConfig(StrictModel):
-    """How many samples a mixture takes of any one kind.
+class QuotasConfig(StrictModel):
+    """How many samples a mixture takes at least of every kind that has as many.
 
     Attributes:
-        source: At most this many of each source.
-        skill: At most this many of each skill.
+        source: At least this many of each source.
+        skill: At least this many of each skill.
+        band: At least this many of each band.
     """
 
     source: int | None = Field(default=None, ge=1)
     skill: int | None = Field(default=None, ge=1)
+    band: int | None = Field(default=None, ge=1)
+
+
+class CapsConfig(StrictModel):
+    """How many samples a mixture takes at most of any one kind.
+
+    Attributes:
+        source: At most this many of each source.
+        skill: At most this many of each skill.
+        band: At most this many of each band.
+    """
+
+    source: int | None = Field(default=None, ge=1)
+    skill: int | None = Field(default=None, ge=1)
+    band: int | None = Field(default=None, ge=1)
+
+
+MATCHED = ("pebr", "signal", "diagnosis")
+"""The policies whose mixtures a `random` one can match."""
 
 
 class MixtureConfig(StrictModel):
@@ -114,23 +146,28 @@ class MixtureConfig(StrictModel):
 
     Attributes:
         policy: `pebr` takes one band of a finished probe; `signal` takes the samples with the highest expected signal;
-            `random` takes probed samples whatever their pass rate; `all` takes the split, probed or not (demonstrations
-            for the warm-up, say).
+            `diagnosis` takes those that are hard for given reasons; `random` takes probed samples whatever their pass
+            rate; `all` takes the split, probed or not (demonstrations for the warm-up, say).
         band: The band that `pebr` takes.
-        match: `random` takes as many samples of each source as this `pebr` or `signal` mixture under the same probe.
+        diagnosis: The diagnosis, or list of them, that `diagnosis` takes.
+        match: `random` takes as many samples of each source as this `pebr`, `signal` or `diagnosis` mixture under the
+            same probe.
         limit: At most this many samples.
         seed: Chooses which samples stay when there are more, and their order.
         threshold: The least expected signal that `signal` takes.
         num_generations: The training's G, for the signal and the forecast; the probe's `rollouts` by default.
         scale_rewards: The training's, likewise.
         where: Which samples may be taken at all.
-        caps: How many of any one source or skill.
+        quotas: How many of every source, skill or band at least.
+        caps: How many of any one source, skill or band at most.
+        cover: Of this kind everyone gets its share before any gets more.
         control: Also choose `<name>_control`, the `random` mixture that matches this one. By default where the policy
-            is `pebr` or `signal` and no other mixture matches this one.
+            is one of `MATCHED` and no other mixture matches this one.
     """
 
-    policy: Literal["pebr", "signal", "random", "all"]
+    policy: Literal["pebr", "signal", "diagnosis", "random", "all"]
     band: Literal[Band.EASY, Band.MEDIUM, Band.HARD] | None = None
+    diagnosis: tuple[Diagnosis, ...] = ()
     match: str | None = None
     split: str = "train"
     limit: int | None = Field(default=None, ge=1)
@@ -139,8 +176,15 @@ class MixtureConfig(StrictModel):
     num_generations: int | None = Field(default=None, ge=2)
     scale_rewards: ScaleRewards = "group"
     where: WhereConfig = WhereConfig()
+    quotas: QuotasConfig = QuotasConfig()
     caps: CapsConfig = CapsConfig()
+    cover: Literal["source", "skill", "band"] | None = None
     control: bool | None = None
+
+    @field_validator("diagnosis", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Json) -> Json:
+        return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
     @model_validator(mode="after")
     def _fits_policy(self) -> MixtureConfig:
@@ -150,16 +194,23 @@ class MixtureConfig(StrictModel):
             raise ValueError("`match` belongs to the policy `random`")
         if self.policy != "pebr" and self.band is not None:
             raise ValueError("`band` belongs to the policy `pebr`")
+        if (self.policy == "diagnosis") != bool(self.diagnosis):
+            raise ValueError(
+                "the policy `diagnosis` needs a `diagnosis`, or a list of them, and no other policy has one"
+            )
         if self.policy != "signal" and self.threshold is not None:
             raise ValueError("`threshold` belongs to the policy `signal`")
         if self.policy == "random" and self.match is None and self.limit is None:
             raise ValueError("the policy `random` needs `match` (a mixture's name) or `limit` (a number)")
         if self.policy == "signal" and self.threshold is None and self.limit is None:
             raise ValueError("the policy `signal` needs `limit` (a number of samples) or `threshold` (a signal)")
-        if self.match is not None and (self.where != WhereConfig() or self.caps != CapsConfig()):
-            raise ValueError("`where` and `caps` are those of the mixture that `match` names")
-        if self.control and self.policy not in ("pebr", "signal"):
-            raise ValueError("`control` belongs to the policies `pebr` and `signal`")
+        constrained = (self.where, self.quotas, self.caps) != (WhereConfig(), QuotasConfig(), CapsConfig())
+        if self.match is not None and (constrained or self.cover):
+            raise ValueError("`where`, `quotas`, `caps` and `cover` are those of the mixture that `match` names")
+        if self.limit is None and (self.quotas != QuotasConfig() or self.cover):
+            raise ValueError("`quotas` and `cover` say what goes first, so they need a `limit`")
+        if self.control and self.policy not in MATCHED:
+            raise ValueError("`control` belongs to the policies `pebr`, `signal` and `diagnosis`")
         return self
 
     def control_of(self, name: str) -> MixtureConfig:
@@ -192,7 +243,7 @@ class CatalogConfig(FileModel):
         }
         for name, mixture in mixtures.items():
             every[name] = mixture
-            by_default = mixture.policy in ("pebr", "signal") and name not in spoken_for
+            by_default = mixture.policy in MATCHED and name not in spoken_for
             if by_default if mixture.control is None else mixture.control:
                 # A config that was dumped and is read again has it already.
                 if mixtures.get(f"{name}_control", mixture.control_of(name)) != mixture.control_of(name):
@@ -205,6 +256,11 @@ class CatalogConfig(FileModel):
         """The mixtures that are there to be compared with, and that nobody wrote down."""
         made = ((f"{name}_control", mixture.control_of(name)) for name, mixture in self.mixtures.items())
         return frozenset(name for name, control in made if self.mixtures.get(name) == control)
+
+
+def under(config: CatalogConfig, condition: Condition) -> CatalogConfig:
+    """The catalog, probed under another condition."""
+    return config.model_copy(update={"probe": config.probe.model_copy(update={"condition": condition})})
 
 
 def load_catalog_config(path: Path) -> CatalogConfig:
@@ -239,10 +295,10 @@ def _check_names(config: CatalogConfig) -> Iterator[tuple[Location, str]]:
         matched = config.mixtures.get(mixture.match)
         if matched is None:
             yield ("mixtures", name, "match"), _no_such("mixture", mixture.match, config.mixtures)
-        elif matched.policy not in ("pebr", "signal"):
+        elif matched.policy not in MATCHED:
             yield (
                 ("mixtures", name, "match"),
-                f"`{mixture.match}` must have the policy `pebr` or `signal` to be matched",
+                f"`{mixture.match}` must have the policy `pebr`, `signal` or `diagnosis` to be matched",
             )
 
 

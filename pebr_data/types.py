@@ -58,6 +58,20 @@ class Band(StrEnum):
     UNPROBED = "unprobed"
 
 
+class Diagnosis(StrEnum):
+    """Why the policy does not always solve a sample; `pebr_data.difficulty.diagnosis` has the rules."""
+
+    TRUNCATION = "truncation"
+    FORMAT = "format"
+    GRADER_DISPUTE = "grader-dispute"
+    PERCEPTION_BOUND = "perception-bound"
+    SUSPECTED_GOLD = "suspected-gold"
+    REASONING_BOUND = "reasoning-bound"
+    IMAGE_NOT_NEEDED = "image-not-needed"
+    GUESSABLE = "guessable"
+    HARD = "hard"
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One question as a source yields it, before the catalog has stored its images.

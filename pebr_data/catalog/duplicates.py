@@ -135,7 +135,7 @@ def forget_overlaps(connection: duckdb.DuckDBPyConnection, catalog: str) -> None
 
 
 def marks(connection: duckdb.DuckDBPyConnection, catalog: str) -> pl.DataFrame:
-    """The samples that a selection leaves out, and why: sample_id, reason (`duplicate` or `in-benchmark`)."""
+    """The samples that a selection leaves out: sample_id, reason (`dropped-in-review`, `in-benchmark`, `duplicate`)."""
     frame: pl.DataFrame = connection.sql(load_query("marks"), params={"catalog": catalog}).pl()
     return frame
 

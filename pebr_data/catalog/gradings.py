@@ -89,7 +89,15 @@ def confusion(
 def disputed_samples(
     connection: duckdb.DuckDBPyConnection, probe_id: str, one: str, other: str, catalog: str | None
 ) -> pl.DataFrame:
-    """The samples whose grades two gradings dispute, the most disputed first; see `Catalog.disputed_samples`."""
+    """The samples whose grades two gradings dispute, the most disputed first.
+
+    A rollout is disputed when one of the two holds it for correct and the other does not, or when it says nothing
+    (`ungradable`, `error`) under one of them only. How an answer is not correct is no dispute.
+
+    Columns: sample_id, num_disputed, num_rollouts (those that both have judged), num_correct_one,
+    num_correct_other; and of the first disputed rollout example (its index), outcome_one, outcome_other, answer_one,
+    answer_other, reason_one, reason_other.
+    """
     found: pl.DataFrame = connection.sql(
         load_query("disputed_samples"),
         params={"probe_id": probe_id, "one": one, "other": other, "catalog": catalog},

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import duckdb
 import polars as pl
 
+from pebr_data import __version__
 from pebr_data.catalog.connection import first_row, transaction
 from pebr_data.catalog.queries import load_query
 from pebr_data.catalog.schema import now
@@ -43,6 +44,7 @@ class Decision:
         created: When it was last chosen (UTC).
         decision: `kept`, or why it was dropped.
         position: Its place in the mixture (0, 1, …); None when dropped.
+        code_version: The pebr that chose it first; None where that was not noted yet.
     """
 
     mixture_id: str
@@ -53,6 +55,7 @@ class Decision:
     created: datetime
     decision: str
     position: int | None
+    code_version: str | None
 
 
 def freeze_mixture(
@@ -99,10 +102,11 @@ def save_mixture(connection: duckdb.DuckDBPyConnection, mixture: Mixture, drops:
         known = connection.execute("SELECT 1 FROM mixtures WHERE mixture_id = ?", [mixture.mixture_id]).fetchall()
         # A choice that is made again is the newest once more; `find_mixture_id` goes by that.
         connection.execute(
-            "INSERT INTO mixtures VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET created = excluded.created",
+            "INSERT INTO mixtures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET created = excluded.created",
             [
                 mixture.mixture_id, mixture.catalog, mixture.name, mixture.probe_id, json.dumps(config),
-                asked_digest(config), mixture.digest, now(),
+                asked_digest(config), mixture.digest, now(), __version__,
             ],
         )  # fmt: skip
         if not known:

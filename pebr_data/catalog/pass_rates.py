@@ -65,8 +65,9 @@ def outcome_counts(
     catalog: str | None,
     split: str | None,
     version: str | None = None,
+    **parameters: str | None,
 ) -> pl.DataFrame:
-    """What a query makes of the counts of each sample's outcomes (`outcome_counts.sql`).
+    """What a query makes of the counts of each sample's outcomes (`outcome_counts.sql`), with parameters of its own.
 
     Raises:
         DataError: There is no such probe or catalog.
@@ -82,6 +83,7 @@ def outcome_counts(
             "group_size": group_size,
             "catalog": catalog,
             "split": split,
+            **parameters,
         },
     ).pl()
     return counts

@@ -41,6 +41,16 @@ def m006_early_stops(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(load_query("m006_early_stops"))
 
 
+def m007_reviews(connection: duckdb.DuckDBPyConnection) -> None:
+    """What a person said of golds: that they are right, or that their samples are to be dropped."""
+    connection.execute(load_query("m007_reviews"))
+
+
+def m008_code_version(connection: duckdb.DuckDBPyConnection) -> None:
+    """Which pebr chose a mixture."""
+    connection.execute(load_query("m008_code_version"))
+
+
 # Append only: a released migration is never edited, because catalogs exist that ran it.
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m001_tables,
@@ -49,6 +59,8 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m004_duplicates,
     m005_constraints,
     m006_early_stops,
+    m007_reviews,
+    m008_code_version,
 )
 
 

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from pebr_data.catalog import early_stops, gradings, rollouts, samples, source_rows
+from pebr_data.catalog import early_stops, gradings, reviews, rollouts, samples, source_rows
 from pebr_data.catalog import golds as corrected
 from pebr_data.catalog.connection import connect, transaction
+from pebr_data.catalog.evidence import evidence
 from pebr_data.catalog.frames import LazyFrames
 from pebr_data.catalog.frozen import FrozenMixtures
 from pebr_data.catalog.golds import GoldFix
@@ -26,6 +27,7 @@ from pebr_data.catalog.image_facts import read_image_facts
 from pebr_data.catalog.ingest import IngestCounts, ingest
 from pebr_data.catalog.marks import Marks
 from pebr_data.catalog.pass_rates import bands, pass_rates
+from pebr_data.catalog.reviews import GoldReview
 from pebr_data.catalog.rollouts import KnownProbe, Probe, Usage
 from pebr_data.catalog.source_rows import Refusal
 from pebr_data.catalog.stats import Stats, stats
@@ -85,10 +87,7 @@ class Catalog(FrozenMixtures, Marks):
         candidates: Iterable[Candidate | Reject],
         images: ImageStore,
     ) -> IngestCounts:
-        """Adds what sources yield to a catalog and records their build as finished; see `ingest.build` for a YAML.
-
-        Ingesting the same again changes nothing. The catalog stays open while the candidates are made.
-        """
+        """Adds what sources yield to a catalog, which stays open meanwhile; see `ingest.build` for a YAML."""
         return ingest(lambda: nullcontext(self._connection), catalog, config_digest, candidates, images)
 
     def samples(
@@ -139,9 +138,7 @@ class Catalog(FrozenMixtures, Marks):
         return rollouts.probe_fingerprint(self._connection, probe_id)
 
     def merge_rollouts(self, merged: Iterable[Rollout]) -> int:
-        """Adds graded rollouts in one transaction and gives how many were new; merging twice changes nothing.
-
-        A kept rollout is never replaced. One that ended in an engine's error is, by one that did not.
+        """Adds graded rollouts in one transaction and gives how many were new; see `rollouts.merge_rollouts`.
 
         Raises:
             DataError: One belongs to a probe that was not registered.
@@ -161,8 +158,10 @@ class Catalog(FrozenMixtures, Marks):
         """Every grading that has judged rollouts of this probe, oldest first."""
         return gradings.grader_versions(self._connection, probe_id)
 
-    def use_grading(self, probe_ids: Sequence[str], version: str, golds: str) -> list[str]:
-        """Puts a grading in force for these probes, and its golds for every sample, all in one transaction.
+    def use_grading(
+        self, probe_ids: Sequence[str], version: str, golds: str, reviewed: Iterable[GoldReview] = ()
+    ) -> list[str]:
+        """Puts a grading in force for these probes, its golds and what a person said of some, in one transaction.
 
         Returns:
             The probes among them that have rollouts which it has not judged; nothing was changed if there are any.
@@ -173,6 +172,7 @@ class Catalog(FrozenMixtures, Marks):
                 for probe_id in probe_ids:
                     gradings.use_grading(self._connection, probe_id, version)
                 corrected.use_golds(self._connection, golds)
+                reviews.save_reviews(self._connection, reviewed)
         return owing
 
     def num_rollouts(self, probe_id: str) -> int:
@@ -195,15 +195,7 @@ class Catalog(FrozenMixtures, Marks):
         return gradings.confusion(self._connection, probe_id, before, after)
 
     def disputed_samples(self, probe_id: str, one: str, other: str, catalog: str | None = None) -> pl.DataFrame:
-        """The samples whose grades two gradings dispute, the most disputed first.
-
-        A rollout is disputed when one of the two holds it for correct and the other does not, or when it says nothing
-        (`ungradable`, `error`) under one of them only. How an answer is not correct is no dispute.
-
-        Columns: sample_id, num_disputed, num_rollouts (those that both have judged), num_correct_one,
-        num_correct_other; and of the first disputed rollout example (its index), outcome_one, outcome_other,
-        answer_one, answer_other, reason_one, reason_other.
-        """
+        """The samples whose grades two gradings dispute, the most disputed first; see `gradings.disputed_samples`."""
         return gradings.disputed_samples(self._connection, probe_id, one, other, catalog)
 
     def golds_in_force(self) -> str:
@@ -218,6 +210,10 @@ class Catalog(FrozenMixtures, Marks):
         """Keeps a set of corrected golds and gives its name; samples are read with it once `use_grading` says so."""
         with transaction(self._connection):
             return corrected.save_golds(self._connection, fixes)
+
+    def gold_reviews(self) -> list[GoldReview]:
+        """What a person said of golds, by sample."""
+        return reviews.read_reviews(self._connection)
 
     def note_early_stop(self, probe_id: str, group_size: int) -> None:
         """Records that a probe was told to stop where the band of a group of `group_size` is certain."""
@@ -242,8 +238,7 @@ class Catalog(FrozenMixtures, Marks):
     def completion_lengths(self, probe_id: str, sample_ids: Sequence[str], num_rollouts: int = 8) -> pl.DataFrame:
         """How long a probe's completions of these samples are, of the rollouts that `pass_rates` counts.
 
-        Columns: sample_id, is_correct, num_rollouts, sum_tokens, sum_squares; a row each sample and, where it has both,
-        one for its correct rollouts and one for the others.
+        Columns: sample_id, is_correct (a row each, where a sample has both), num_rollouts, sum_tokens, sum_squares.
         """
         return rollouts.completion_lengths(self._connection, probe_id, sample_ids, num_rollouts)
 
@@ -291,6 +286,19 @@ class Catalog(FrozenMixtures, Marks):
             DataError: There is no such probe or catalog.
         """
         return bands(self._connection, probe_id, num_rollouts, catalog, split)
+
+    def evidence(
+        self, probe_id: str, num_rollouts: int = 8, catalog: str | None = None, split: str | None = None
+    ) -> pl.DataFrame:
+        """What `difficulty.diagnosis` reads of each sample, by sample_id, and what `bands` says of it.
+
+        Columns: those of `diagnosis.EVIDENCE`, num_ungradable, num_error; gold_answer and majority_answer as they were
+        given.
+
+        Raises:
+            DataError: There is no such probe or catalog.
+        """
+        return evidence(self._connection, probe_id, num_rollouts, catalog, split)
 
     def migrations(self) -> list[tuple[int, str]]:
         """The schema's migrations that the catalog has had: number and name, in order."""

@@ -21,6 +21,7 @@ from pebr_data.cli.probe import probe
 from pebr_data.cli.probe_status import probe_status
 from pebr_data.cli.query import query
 from pebr_data.cli.regrade import regrade
+from pebr_data.cli.review import review
 from pebr_data.cli.select import select
 from pebr_data.cli.show import show
 from pebr_data.cli.simulate import simulate
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "audit-grader": audit_grader,
     "probe": probe,
     "probe-status": probe_status,
+    "review": review,
     "regrade": regrade,
     "stats": stats,
     "dedupe": dedupe,

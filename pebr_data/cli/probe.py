@@ -10,7 +10,7 @@ import typer
 from pebr_data.cli.options import DEFAULT_STORE, DEFAULT_WAIT, AsJson, CatalogPath, DryRun, Store, Wait
 from pebr_data.cli.output import name_next, print_json, print_table, store_arguments, talk
 from pebr_data.cli.progress import duration, progress, rate_text
-from pebr_data.types import StopRule
+from pebr_data.types import Condition, StopRule
 
 if TYPE_CHECKING:
     from pebr_data.probe.plan import ProbePlan
@@ -24,6 +24,10 @@ def probe(
     ],
     split: Annotated[
         str | None, typer.Option("--split", metavar="NAME", help="The split to probe; the one in the YAML by default.")
+    ] = None,
+    condition: Annotated[
+        Condition | None,
+        typer.Option("--condition", help="What the policy is shown; the condition in the YAML by default."),
     ] = None,
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, metavar="N", help="Probe only the first N samples of the split.")
@@ -68,7 +72,7 @@ def probe(
 
     Only what is still owed is generated: an interrupted probe goes on where it stopped.
     """
-    from pebr_data.config import load_catalog_config
+    from pebr_data.config import load_catalog_config, under
     from pebr_data.engine_options import open_options, parse_options
     from pebr_data.probe.changed import require_unchanged
     from pebr_data.probe.run import plan_probe
@@ -76,10 +80,18 @@ def probe(
     from pebr_data.probe.shard import WHOLE, parse_shard
     from pebr_data.select.default_probe import remember_probe
 
-    config = load_catalog_config(catalog)
+    given_config = load_catalog_config(catalog)
+    config = given_config if condition is None else under(given_config, condition)
     part = WHOLE if shard is None else parse_shard(shard)
     here = store_arguments(store, DEFAULT_STORE)
-    given_options = {"--split": split, "--limit": limit, "--rollouts": rollouts, "--stop": stop, "--shard": shard}
+    given_options = {
+        "--split": split,
+        "--condition": condition,
+        "--limit": limit,
+        "--rollouts": rollouts,
+        "--stop": stop,
+        "--shard": shard,
+    }
     given = [word for name, value in given_options.items() if value is not None for word in (name, str(value))]
     given += [word for text in engine_options or () for word in ("--engine-option", text)]
     again = ["pebr-data", "probe", str(catalog), "--model", model, *given, *(["--new"] if new else []), *here]
@@ -107,7 +119,9 @@ def probe(
             progress=update,
             resume=shlex.join(again),
         )
-    remember_probe(store, config.name, result.probe_id)
+    if config == given_config:
+        # Another condition is a look aside: `select` goes on by the one in the YAML.
+        remember_probe(store, config.name, result.probe_id)
     _print_result(result, as_json)
     for place in result.damaged:
         talk(f"note: the spool is damaged at {place}; what it held was made again")

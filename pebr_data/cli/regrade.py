@@ -39,7 +39,8 @@ def regrade(
         typer.Option(
             "--golds",
             metavar="FILE",
-            help="Corrected golds, JSONL or CSV: sample_id, answer, perhaps reason. The sources' when not given.",
+            help="Corrected golds, JSONL or CSV: sample_id, answer, perhaps reason; or an edited review list. The "
+            "sources' when not given.",
         ),
     ] = None,
     use: Annotated[
@@ -86,6 +87,9 @@ def regrade(
     if plan.golds != plan.golds_before:
         when = "samples have them from now on" if use else "those in force are others"
         talk(f"note: graded against {_golds(len(plan.fixes))}; {when}")
+    if plan.reviews:
+        kept = "is noted" if use else "is not noted without --use"
+        talk(f"note: what the review says of {len(plan.reviews):,} golds {kept}")
     if use:
         talk(f"note: {plan.version} counts from now on; mixtures chosen before stay as they are")
     if use or all(one.grader_version == plan.version for one in plan.probes):

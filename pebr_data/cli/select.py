@@ -13,7 +13,11 @@ GAPS = ("unprobed", "incomplete", "error")
 """Drop reasons that more probing would settle."""
 
 
-EMPTY = {"pebr": "no sample falls into its band", "signal": "no sample has that much signal"}
+EMPTY = {
+    "pebr": "no sample falls into its band",
+    "signal": "no sample has that much signal",
+    "diagnosis": "no sample has its diagnosis; pebr-data stats --by diagnosis",
+}
 
 
 def select(

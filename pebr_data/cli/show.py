@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,9 +61,11 @@ def _show_sample(sample_id: str, store: Path, as_json: bool) -> None:
     from pebr_data.catalog.store import Catalog
     from pebr_data.grading.versions import SOURCE_GOLDS
     from pebr_data.images import ImageStore
+    from pebr_data.select.diagnoses import diagnosis_of
 
     with Catalog.open(store, read_only=True) as catalog:
         sample = catalog.samples(sample_ids=[sample_id])[0]
+        told = diagnosis_of(catalog, sample)
         source_answer = catalog.samples(sample_ids=[sample_id], golds=SOURCE_GOLDS)[0].answer
         probed = [(probe, catalog.rollouts(probe.probe_id, [sample_id])) for probe in catalog.known_probes()]
         decisions = catalog.decisions(sample_id)
@@ -71,13 +73,15 @@ def _show_sample(sample_id: str, store: Path, as_json: bool) -> None:
     images = [image_store.path(image_hash) for image_hash in sample.image_hashes]
     probed = [(probe, rollouts) for probe, rollouts in probed if rollouts]
     if as_json:
-        print_json(_as_json(sample, source_answer, images, decisions, probed))
+        print_json(_as_json(sample, source_answer, images, decisions, probed, told))
         return
     for path in images:
         draw_image(path)
     _print_sample(sample, source_answer, images, decisions)
     for probe, rollouts in probed:
         _print_rollouts(probe, rollouts)
+        if probe.probe_id in told:
+            print(f"  diagnosis {told[probe.probe_id]['diagnosis_reason']}")
     name_next("pebr-data", "stats", *store_arguments(store, DEFAULT_STORE))
 
 
@@ -87,6 +91,7 @@ def _as_json(
     images: Sequence[Path],
     decisions: Sequence[Decision],
     probed: Sequence[tuple[KnownProbe, list[Rollout]]],
+    told: Mapping[str, Mapping[str, Json]],
 ) -> Json:
     return {
         "sample_id": sample.sample_id,
@@ -111,6 +116,7 @@ def _as_json(
                 "probe_id": probe.probe_id,
                 "fingerprint": probe.fingerprint.to_json(),
                 "grader_version": probe.grader_version,
+                **told.get(probe.probe_id, {}),
                 "rollouts": [
                     {
                         "index": rollout.key.index,

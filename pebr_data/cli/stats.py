@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pebr_data.cli.diagnoses import diagnosis_stats
 from pebr_data.cli.options import DEFAULT_STORE, DEFAULT_WAIT, AsJson, Store, Wait
 from pebr_data.cli.output import name_next, print_json, print_table, store_arguments
 from pebr_data.types import Band, Outcome
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
     from pebr_data.catalog.stats import Stats
 
 
+class By(StrEnum):
+    """What samples can be counted by instead of by band."""
+
+    DIAGNOSIS = "diagnosis"
+
+
 def stats(
     catalog: Annotated[
         str | None, typer.Option("--catalog", metavar="NAME", help="Only this catalog; every one by default.")
@@ -25,6 +33,9 @@ def stats(
     rollouts: Annotated[
         int, typer.Option("--rollouts", min=1, metavar="G", help="Rollouts that make a group complete.")
     ] = 8,
+    by: Annotated[
+        By | None, typer.Option("--by", help="`diagnosis`: count why samples are not easy, instead of bands.")
+    ] = None,
     store: Store = DEFAULT_STORE,
     wait: Wait = DEFAULT_WAIT,
     as_json: AsJson = False,
@@ -35,6 +46,9 @@ def stats(
     """
     from pebr_data.catalog.store import Catalog
 
+    if by is By.DIAGNOSIS:
+        diagnosis_stats(catalog, rollouts, store, as_json)
+        return
     with Catalog.open(store, read_only=True) as opened:
         counted = opened.stats(catalog, rollouts)
         mixtures = opened.mixtures(catalog)

@@ -46,6 +46,7 @@ def why(
     from pebr_data.cli.why_marked import marks_as_json, print_marks
     from pebr_data.export.membership import exports_of
     from pebr_data.grading.versions import SOURCE_GOLDS
+    from pebr_data.select.diagnoses import diagnosis_of
 
     with Catalog.open(store, read_only=True) as catalog:
         sample_id = asked
@@ -58,6 +59,7 @@ def why(
         source_answer = catalog.samples(sample_ids=[sample_id], golds=SOURCE_GOLDS)[0].answer
         golds = catalog.golds_in_force()
         fixes = [fix for fix in catalog.golds(golds) if fix.sample_id == sample_id]
+        told = diagnosis_of(catalog, sample, rollouts)
         position, catalogs = catalog.origin(sample_id)
         images = catalog.image_facts(sample.image_hashes)
         clusters, overlaps = catalog.clusters_of(sample_id), catalog.overlaps_of(sample_id)
@@ -68,7 +70,7 @@ def why(
         ]
         decisions = catalog.decisions(sample_id)
     exports = exports_of(store)
-    probes = [_judge(probe, its, rates, rollouts) for probe, its, rates in probed]
+    probes = [{**_judge(probe, its, rates, rollouts), **told.get(probe.probe_id, {})} for probe, its, rates in probed]
     mixtures = [_decision(one, exports.get(one.mixture_id, ())) for one in decisions]
     correction = {"answer": source_answer, "golds": golds, "reason": fixes[0].reason} if fixes else None
     if as_json:
@@ -158,6 +160,7 @@ def _decision(one: Decision, exports: Sequence[Path]) -> dict[str, Any]:
         "policy": one.config.get("policy"),
         "config": dict(one.config),
         "selected": one.created.isoformat(timespec="seconds"),
+        "code_version": one.code_version,
         "decision": one.decision,
         "position": one.position,
         "exports": list(exports) if one.decision == "kept" else [],
@@ -179,6 +182,8 @@ def _print_probes(probes: Sequence[dict[str, Any]], group_size: int) -> None:
                 f"(prior {one['prior']})"
             )
         print(f"    band of a group of {group_size}: {one['band']}{sure}")
+        if "diagnosis" in one:
+            print(f"    diagnosis {one['diagnosis_reason']}")
 
 
 def _print_mixtures(mixtures: Sequence[dict[str, Any]]) -> None:
@@ -191,6 +196,7 @@ def _print_mixtures(mixtures: Sequence[dict[str, Any]]) -> None:
             f"{key} {value}" for key, value in one["config"].items() if value is not None and key != "priors"
         )
         print(f"  mixture {one['catalog']}/{one['mixture']} ({one['mixture_id']}, selected {one['selected']}): {told}")
-        print(f"    by {settings}; probe {one['probe_id'] or 'none'}")
+        code = f"pebr {one['code_version']}" if one["code_version"] else "an older pebr"
+        print(f"    by {settings}; probe {one['probe_id'] or 'none'}; {code}")
         for directory in one["exports"]:
             print(f"    exported to {directory}")

@@ -1,4 +1,8 @@
-"""Corrected golds from a file: JSON lines or CSV with `sample_id`, `answer` and, if you like, `reason`."""
+"""Corrected golds from a file: JSON lines or CSV with `sample_id`, `answer` and, if you like, `reason`.
+
+A review list (`pebr_data.regrade.review`) is such a file, too: its rows have a `verdict` and what a person reads to
+give it. There `answer` may stay empty, and a row without both says nothing.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pebr_data.catalog.golds import GoldFix
+from pebr_data.catalog.reviews import GoldReview
 from pebr_data.errors import ConfigError
 from pebr_data.grading import Grader, infer_answer_type
 from pebr_data.grading.versions import Grading
@@ -18,6 +23,14 @@ from pebr_data.types import Json, Outcome, Sample
 
 COLUMNS = ("sample_id", "answer", "reason")
 _REQUIRED = COLUMNS[:2]
+VERDICT = "verdict"
+TOLD = (
+    "question", "images", "gold", "majority", "num_majority", "num_correct", "num_rollouts", "suspicion"
+)  # fmt: skip
+"""What a review list tells whoever edits it; nothing of it is read back."""
+VERDICTS = ("right", "wrong", "drop", "open")
+"""The gold is right and not to be suspected again; it is wrong, and `answer` is right; the sample is to be left out;
+what was said before is taken back."""
 _DECLARED = "declared by the source"
 """The reason that a sample's answer type carries when its source gave it."""
 
@@ -27,21 +40,31 @@ _HELP = 'write {"sample_id": …, "answer": …, "reason": …} a line (JSON), o
 
 @dataclass(frozen=True, slots=True)
 class GoldRow:
-    """A correction as the file has it, and the line it begins on."""
+    """A correction or a verdict as the file has it, and the line it begins on; empty where nothing is said."""
 
     line: int
     sample_id: str
     answer: str
     reason: str
+    verdict: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class GoldFile:
-    """A file of corrections: the rows that can be read, and what is wrong with the others, by line."""
+    """A file of corrections: the rows that can be read, and what is wrong with the others, by line.
+
+    A review list (`is_review`) adds to the corrections in force; any other file holds all of them.
+    """
 
     path: Path
     rows: tuple[GoldRow, ...]
     problems: tuple[tuple[int, str], ...]
+    is_review: bool = False
+
+    @property
+    def answered(self) -> frozenset[str]:
+        """The samples whose gold it gives."""
+        return frozenset(row.sample_id for row in self.rows if row.answer)
 
 
 def read_gold_file(path: Path) -> GoldFile:
@@ -78,7 +101,7 @@ def corrections(file: GoldFile, samples: Mapping[str, Sample], catalog: str, gra
         sample = samples.get(row.sample_id)
         if sample is None:
             problems.append((row.line, f"there is no sample {row.sample_id} in the catalog {catalog}"))
-        elif row.answer != sample.answer:
+        elif row.answer and row.answer != sample.answer:
             changed.append((row, _corrected(sample, row.answer)))
     verdicts = Grading(grader).grade([("", sample, "stop") for _, sample in changed])
     for (row, _), verdict in zip(changed, verdicts, strict=True):
@@ -95,6 +118,21 @@ def corrections(file: GoldFile, samples: Mapping[str, Sample], catalog: str, gra
         GoldFix(sample.sample_id, sample.answer, *_type_of(sample), row.reason)
         for row, sample in sorted(changed, key=lambda one: one[1].sample_id)
     ]
+
+
+def reviews(file: GoldFile, golds: Mapping[str, str]) -> list[GoldReview]:
+    """What a review list says of golds; one that it corrects is right from then on. Nothing for any other file.
+
+    Args:
+        file: The file.
+        golds: The golds of its samples, by id.
+    """
+    said = [
+        replace(row, verdict="right" if row.answer else row.verdict, answer=row.answer or golds[row.sample_id])
+        for row in file.rows
+        if file.is_review and row.sample_id in golds
+    ]
+    return [GoldReview(row.sample_id, row.verdict, row.answer, row.reason) for row in said if row.verdict]
 
 
 def with_fix(sample: Sample, fix: GoldFix | None) -> Sample:
@@ -170,37 +208,56 @@ def _checked(path: Path, lines: Iterable[_Line]) -> GoldFile:
     rows: list[GoldRow] = []
     problems: list[tuple[int, str]] = []
     seen: dict[str, int] = {}
+    is_review = False
     for line in lines:
         wrong = list(_problems(line.value)) if line.problem is None else [line.problem]
         if not wrong:
-            row = GoldRow(
-                line.number, line.value["sample_id"].strip(), line.value["answer"], line.value.get("reason") or ""
-            )
+            answer, reason, verdict = (line.value.get(name) or "" for name in ("answer", "reason", VERDICT))
+            row = GoldRow(line.number, line.value["sample_id"].strip(), answer, reason, verdict.strip())
+            is_review |= VERDICT in line.value
             if row.sample_id in seen:
                 wrong = [f"sample {row.sample_id} is corrected on line {seen[row.sample_id]} already"]
             seen.setdefault(row.sample_id, line.number)
             rows.append(row)
         problems += [(line.number, problem) for problem in wrong]
-    return GoldFile(path, tuple(rows), tuple(problems))
+    return GoldFile(path, tuple(rows), tuple(problems), is_review)
 
 
 def _problems(value: Json) -> Iterator[str]:
     if not isinstance(value, dict):
         yield "this is no JSON object"
         return
+    is_review = VERDICT in value
+    known = (*COLUMNS, VERDICT, *TOLD) if is_review else COLUMNS
+    required = _REQUIRED[:1] if is_review else _REQUIRED
     for name in value:
-        if name not in COLUMNS:
-            near = nearest(name, COLUMNS)
-            meant = f"did you mean `{near}`?" if near else f"there are: {', '.join(COLUMNS)}"
+        if name not in known:
+            near = nearest(name, known)
+            meant = f"did you mean `{near}`?" if near else f"there are: {', '.join(known)}"
             yield f"there is no `{name}`; {meant}"
-    for name in COLUMNS:
+    for name in (*COLUMNS, VERDICT) if is_review else COLUMNS:
         content = value.get(name)
         if content is None:
-            if name in _REQUIRED:
+            if name in required:
                 yield f"`{name}` is missing"
         elif not isinstance(content, str):
             yield f"`{name}` must be text"
-        elif name in _REQUIRED and not content.strip():
+        elif name in required and not content.strip():
             yield f"`{name}` is empty"
         elif _LONE_SURROGATE.search(content):
             yield f"`{name}` holds half a character (a lone surrogate)"
+    if is_review:
+        yield from _verdict_problems(value.get(VERDICT), value.get("answer"))
+
+
+def _verdict_problems(verdict: Json, answer: Json) -> Iterator[str]:
+    if not isinstance(verdict, str | None) or not isinstance(answer, str | None):
+        return
+    said, gives = (verdict or "").strip(), bool((answer or "").strip())
+    if said and said not in VERDICTS:
+        near = nearest(said, VERDICTS)
+        yield f"there is no verdict `{said}`; " + (f"did you mean `{near}`?" if near else f"use {', '.join(VERDICTS)}")
+    elif said == "wrong" and not gives:
+        yield "the verdict is `wrong`, so `answer` must say what is right"
+    elif said not in ("", "wrong") and gives:
+        yield f"the verdict is `{said}`, so `answer` must stay empty"

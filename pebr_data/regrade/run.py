@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pebr_data.catalog.golds import GoldFix, golds_name
+from pebr_data.catalog.reviews import GoldReview
 from pebr_data.catalog.rollouts import Probe
 from pebr_data.catalog.store import Catalog
 from pebr_data.config import CatalogConfig
@@ -27,7 +28,7 @@ from pebr_data.probe.lock import probe_lock
 from pebr_data.probe.stop import stop_on_signals
 from pebr_data.prompts import open_template
 from pebr_data.regrade.compare import Comparison, compare
-from pebr_data.regrade.golds import corrections, read_gold_file, with_fix
+from pebr_data.regrade.golds import corrections, read_gold_file, reviews, with_fix
 from pebr_data.types import Grade, RolloutKey
 
 BATCH_SIZE = 4096
@@ -54,6 +55,7 @@ class RegradePlan:
         version: The grading that the new grades are from.
         fixes: The corrected golds that it goes by, by sample id; those of other catalogs' samples included.
         golds_before: The set of corrected golds in force.
+        reviews: What a person said of golds; kept when this grading is put in force.
         num_rollouts: Rollouts of each probe, by its id.
         num_owed: Those among them that this grading has not judged.
     """
@@ -65,6 +67,7 @@ class RegradePlan:
     version: str
     fixes: Mapping[str, GoldFix] = field(repr=False)
     golds_before: str
+    reviews: tuple[GoldReview, ...] = field(repr=False)
     num_rollouts: Mapping[str, int]
     num_owed: Mapping[str, int]
 
@@ -104,7 +107,7 @@ def plan_regrade(
         probes: Whose rollouts to judge.
         profile: The grader's profile.
         golds: A file of corrected golds for samples of this catalog; without it they have their sources' golds. What
-            is corrected of other catalogs in the store stays so.
+            is corrected of other catalogs in the store stays so; if it is a review list, all that it does not answer.
 
     Raises:
         BusyError: Another process holds the catalog.
@@ -117,9 +120,11 @@ def plan_regrade(
         before = catalog.golds_in_force()
         in_force = catalog.golds(before)
         ids = [row.sample_id for row in (file.rows if file else ())] + [fix.sample_id for fix in in_force]
+        now = {one.sample_id: one.answer for one in catalog.samples(config.name, sample_ids=ids)}
         ours = {one.sample_id: one for one in catalog.samples(config.name, sample_ids=ids, golds=SOURCE_GOLDS)}
     fixes = [] if file is None else corrections(file, ours, config.name, grader)
-    fixes += [fix for fix in in_force if fix.sample_id not in ours]
+    replaced = file.answered if file is not None and file.is_review else frozenset(ours)
+    fixes += [fix for fix in in_force if fix.sample_id not in replaced]
     version = Grading(grader, golds_name(fixes)).version
     with Catalog.open(store, read_only=True) as catalog:
         ids_of_probes = [probe.probe_id for probe in probes]
@@ -131,6 +136,7 @@ def plan_regrade(
             version=version,
             fixes={fix.sample_id: fix for fix in fixes},
             golds_before=before,
+            reviews=() if file is None else tuple(reviews(file, now)),
             num_rollouts={probe_id: catalog.num_rollouts(probe_id) for probe_id in ids_of_probes},
             num_owed={probe_id: len(catalog.ungraded(probe_id, version)) for probe_id in ids_of_probes},
         )
@@ -261,7 +267,8 @@ def _require_all_probes(plan: RegradePlan) -> None:
 
 def _use(plan: RegradePlan) -> None:
     with Catalog.open(plan.store) as catalog:
-        owing = catalog.use_grading([probe.probe_id for probe in plan.probes], plan.version, plan.golds)
+        ids = [probe.probe_id for probe in plan.probes]
+        owing = catalog.use_grading(ids, plan.version, plan.golds, plan.reviews)
     if owing:
         raise BusyError(
             f"rollouts came in meanwhile of probe {', '.join(owing)}",

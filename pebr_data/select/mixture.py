@@ -117,6 +117,9 @@ def choose(config: CatalogConfig, name: str, rates: Rates) -> Choice:
         threshold=mixture.threshold,
         quotas=None if mixture.match is None else _quotas(config, mixture.match, rates),
         caps=mixture.caps.model_dump(exclude_none=True),
+        diagnoses=mixture.diagnosis,
+        least=mixture.quotas.model_dump(exclude_none=True),
+        cover=mixture.cover,
     )
     choice = POLICIES[mixture.policy](pool_of(config, name, rates), terms)
     kept_out = pl.coalesce("mark", where_reason(config, name))

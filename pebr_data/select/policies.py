@@ -14,16 +14,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from pebr_data.errors import RefusedError
+from pebr_data.select.constraints import in_turns, least_first
 from pebr_data.select.draw import draw
-from pebr_data.types import Band
+from pebr_data.types import Band, Diagnosis
 
 POOL = {
     "sample_id": pl.String, "source": pl.String, "skill": pl.String, "band": pl.String, "gap": pl.String,
-    "signal": pl.Float64,
+    "signal": pl.Float64, "diagnosis": pl.String,
 }  # fmt: skip
 """The columns of a pool, one row per sample of the split, probed or not: the sample, its source and skill; the band
 that its rollouts put it in; why the policy cannot judge it (`unprobed`, `incomplete`, `ungradable`, `error`), or null;
-its expected signal, for `signal` alone and there null where `gap` is not."""
+its expected signal, for `signal` alone and there null where `gap` is not; for `diagnosis` alone its diagnosis, null for
+easy samples and for those that have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,10 @@ class Terms:
         band: The band to take from; None for any.
         threshold: The least expected signal; None for any.
         quotas: How many to take of each source; None for any number, a source that is not named gives none.
-        caps: How many to take at most of each source, of each skill: column -> number.
+        caps: How many to take at most of each source, of each skill, of each band: column -> number.
+        diagnoses: The diagnoses to take; empty for any.
+        least: How many to take at least of each source, skill or band that has as many: column -> number.
+        cover: The column whose values get an equal share as far as they go; None for no shares.
     """
 
     salt: str
@@ -45,6 +51,9 @@ class Terms:
     threshold: float | None = None
     quotas: Mapping[str, int] | None = None
     caps: Mapping[str, int] = field(default_factory=dict)
+    diagnoses: tuple[Diagnosis, ...] = ()
+    least: Mapping[str, int] = field(default_factory=dict)
+    cover: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,9 +117,22 @@ def choose_all(pool: pl.DataFrame, terms: Terms) -> Choice:
     return _take(pool, pl.col("band").is_not_null(), terms, why=pl.col("gap"), left="over-limit")
 
 
+def choose_diagnosis(pool: pl.DataFrame, terms: Terms) -> Choice:
+    """The samples with one of the diagnoses: perception-bound ones teach perception, reasoning-bound ones reasoning.
+
+    Deviates from the paper, which goes by bands alone. Drop reasons: the gap of a sample without a complete group,
+    `band-easy`, `not-diagnosed`, `diagnosis-…`, those of caps, `over-limit`.
+    """
+    fits = pl.col("diagnosis").is_in(list(map(str, terms.diagnoses))).fill_null(False) & pl.col("gap").is_null()
+    easy = pl.when(pl.col("band") == str(Band.EASY)).then(pl.lit("band-easy"))
+    told = pl.concat_str(pl.lit("diagnosis-"), "diagnosis")
+    return _take(pool, fits, terms, why=pl.coalesce("gap", easy, told, pl.lit("not-diagnosed")), left="over-limit")
+
+
 POLICIES: dict[str, Policy] = {
     "pebr": choose_pebr,
     "signal": choose_signal,
+    "diagnosis": choose_diagnosis,
     "random": choose_random,
     "all": choose_all,
 }
@@ -135,12 +157,17 @@ def _take(
     best = np.arange(len(drawn)) if first is None else np.argsort(-pool[first].to_numpy()[drawn], kind="stable")
     if terms.quotas is not None:
         best = best[_within_quotas(pool["source"][drawn[best]], terms.quotas)]
+    if terms.cover is not None:
+        best = in_turns(pool[terms.cover][drawn], best)
+    if terms.least:
+        best, needed = least_first(pool.select(list(terms.least))[drawn], best, terms.least)
+        _require_room(needed, terms)
     capped: dict[str, list[int]] = {}
     places = best[: terms.size]
     if terms.caps:
         places, capped = _within_caps(pool, drawn, best, terms)
-    # Which are taken goes by `first`, how training sees them by the draw: no easy batches first.
-    taken = drawn[places if first is None else np.sort(places)]
+    # Which are taken goes by `first` and the constraints, how training sees them by the draw: no easy batches first.
+    taken = drawn[np.sort(places)]
     reasons = told.select("sample_id", "reason")
     for reason, rows in capped.items():
         mark = np.zeros(len(pool), dtype=bool)
@@ -149,6 +176,15 @@ def _take(
     is_left = np.ones(len(pool), dtype=bool)
     is_left[taken] = False
     return Choice(kept=pool["sample_id"][taken], drops=reasons.filter(is_left))
+
+
+def _require_room(needed: int, terms: Terms) -> None:
+    if terms.size is not None and needed > terms.size:
+        raise RefusedError(
+            f"the mixture's `quotas` ask for {needed:,} samples, its `limit` is {terms.size:,}",
+            where=f"mixture {terms.salt}",
+            help="lower the quotas or raise the limit in the catalog YAML",
+        )
 
 
 def _within_quotas(sources: pl.Series, quotas: Mapping[str, int]) -> NDArray[np.intp]:

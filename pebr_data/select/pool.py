@@ -33,11 +33,13 @@ class Rates:
             (`duplicate`, `in-benchmark`), or null.
         known: What is known of the samples of each split that is chosen from by signal, under priors fitted to all of
             its probed samples, marked or not.
+        diagnoses: sample_id and diagnosis, where a mixture is chosen by diagnosis.
     """
 
     probe: KnownProbe
     samples: pl.DataFrame
     known: Mapping[str, Known]
+    diagnoses: pl.DataFrame | None = None
 
 
 def read_rates(config: CatalogConfig, store: Path, asked: str | None, names: Sequence[str]) -> Rates:
@@ -53,10 +55,21 @@ def read_rates(config: CatalogConfig, store: Path, asked: str | None, names: Seq
         probe = find_probe(catalog, store, config, asked)
         bands = catalog.bands(probe.probe_id, config.probe.rollouts, config.name)
         marks = catalog.marks(config.name).rename({"reason": "mark"})
+        mixtures = [_judged_as(config, name) for name in names]
+        diagnoses = None
+        if any(mixture.policy == "diagnosis" for mixture in mixtures):
+            # SciPy takes a moment to import, and selecting by bands alone needs none of it.
+            from pebr_data.select.diagnoses import read_diagnoses, require_conditions
+
+            found = read_diagnoses(catalog, probe, config.name, config.probe.rollouts)
+            for name, mixture in zip(names, mixtures, strict=True):
+                if mixture.policy == "diagnosis":
+                    require_conditions(found, mixture.diagnosis, probe, f"mixture {name}, probe {probe.probe_id}")
+            diagnoses = found.select("sample_id", "diagnosis")
     samples = bands.join(marks, on="sample_id", how="left", maintain_order="left")
-    mixtures = [_judged_as(config, name) for name in names]
     splits = {mixture.split for mixture in mixtures if mixture.policy == "signal"}
-    return Rates(probe, samples, {split: learn_split(samples, split) for split in sorted(splits)})
+    known = {split: learn_split(samples, split) for split in sorted(splits)}
+    return Rates(probe, samples, known, diagnoses)
 
 
 def learn_split(samples: pl.DataFrame, split: str) -> Known:
@@ -97,16 +110,24 @@ def pool_of(config: CatalogConfig, name: str, rates: Rates) -> pl.DataFrame:
         known = rates.known[mixture.split]
         samples = known.join(samples, group_size(config, mixture), mixture.scale_rewards)
         signal = pl.when(pl.col("gap").is_null()).then("signal")
+    diagnosis = pl.lit(None, pl.String)
+    if mixture.policy == "diagnosis" and rates.diagnoses is not None:
+        samples = samples.join(rates.diagnoses, on="sample_id", how="left", maintain_order="left")
+        diagnosis = pl.col("diagnosis")
     pool = samples.filter(pl.coalesce("mark", where_reason(config, name)).is_null())
-    return pool.select("sample_id", "source", "skill", "band", "gap", signal=signal)
+    return pool.select("sample_id", "source", "skill", "band", "gap", signal=signal, diagnosis=diagnosis)
 
 
 def where_reason(config: CatalogConfig, name: str) -> pl.Expr:
-    """Why the mixture may not take a sample at all: `other-source`, `other-skill`, `other-answer-type`, or null."""
-    wanted = {key: its for key, its in _judged_as(config, name).where.model_dump().items() if its}
+    """Why the mixture may not take a sample at all: `other-source`, …, `other-pass-rate`, or null where it may."""
+    where = _judged_as(config, name).where
+    wanted = {key: its for key, its in where.model_dump(mode="json", exclude={"pass_rate"}).items() if its}
+    held = {key: pl.col(key).is_in(its) for key, its in wanted.items()}
+    if where.pass_rate is not None:
+        complete = pl.col("num_rollouts") == config.probe.rollouts
+        held["pass_rate"] = complete & (pl.col("num_correct") / pl.col("num_rollouts")).is_between(*where.pass_rate)
     reasons = [
-        pl.when(~pl.col(key).is_in(its).fill_null(False)).then(pl.lit(f"other-{key.replace('_', '-')}"))
-        for key, its in wanted.items()
+        pl.when(~holds.fill_null(False)).then(pl.lit(f"other-{key.replace('_', '-')}")) for key, holds in held.items()
     ]
     return pl.coalesce(*reasons, pl.lit(None, pl.String))
 

@@ -165,7 +165,7 @@ def test_names_must_be_unique_and_matches_must_exist(tmp_path: Path) -> None:
     assert problems(tmp_path, text) == [
         "4: another source is called `shapes` already",
         "7: there is no mixture `warmpu`; did you mean `warmup`?",
-        "8: `control` must have the policy `pebr` or `signal` to be matched",
+        "8: `control` must have the policy `pebr`, `signal` or `diagnosis` to be matched",
     ]
 
 

@@ -41,6 +41,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "Options of `server`": engine_options.ServerOptions,
     "A mixture": config.MixtureConfig,
     "`where` of a mixture": config.WhereConfig,
+    "`quotas` of a mixture": config.QuotasConfig,
     "`caps` of a mixture": config.CapsConfig,
     "The recipe": recipe.Recipe,
     "A stage of kind `sft`": recipe.SftStage,

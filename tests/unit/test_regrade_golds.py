@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pebr_data.catalog.golds import GoldFix, golds_name
 from pebr_data.errors import ConfigError
 from pebr_data.grading import Grader
-from pebr_data.regrade.golds import corrections, read_gold_file, with_fix
+from pebr_data.regrade.golds import corrections, read_gold_file, reviews, with_fix
 from pebr_data.types import Sample
 
 DECLARED = "declared by the source"
@@ -119,3 +119,29 @@ def test_a_set_is_named_by_its_samples_and_answers_alone(answers: dict[str, str]
     assert named == again
     assert bool(named) == bool(answers)
     assert named != golds_name([GoldFix("ee", "9", None, None, "")])
+
+
+def test_rows_of_a_review_say_what_they_say_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "review.jsonl"
+    path.write_text(
+        '{"sample_id": "aa", "question": "?", "suspicion": 0.7, "verdict": "", "answer": "", "reason": ""}\n'
+        '{"sample_id": "bb", "verdict": "wrong", "answer": "7"}\n{"sample_id": "cc", "verdict": "drop", "reason": ""}\n'
+    )
+    file = read_gold_file(path)
+    assert file.is_review
+    assert [fix.sample_id for fix in corrections(file, SAMPLES, "small", Grader())] == ["bb"]
+    assert [(one.sample_id, one.verdict, one.gold) for one in reviews(file, {"aa": "1", "bb": "2", "cc": "x"})] == [
+        ("bb", "right", "7"),
+        ("cc", "drop", "x"),
+    ]
+
+
+def test_mistakes_of_a_review(tmp_path: Path) -> None:
+    path = tmp_path / "review.csv"
+    path.write_text("sample_id,verdict,answer\naa,wrnog,\nbb,wrong,\ncc,right,y\n,drop,\n")
+    assert problems(path) == (
+        "2: there is no verdict `wrnog`; did you mean `wrong`?",
+        "3: the verdict is `wrong`, so `answer` must say what is right",
+        "4: the verdict is `right`, so `answer` must stay empty",
+        "5: `sample_id` is empty",
+    )

@@ -19,15 +19,18 @@ from pebr_data.select.policies import (
     choose_random,
     choose_signal,
 )
-from pebr_data.types import Band
+from pebr_data.types import Band, Diagnosis
 
 WORTH = {Band.EASY: 0.3, Band.MEDIUM: 0.9, Band.HARD: 0.1, Band.UNPROBED: None}
 
 
 def pooled(rows: Iterable[tuple[str, Band]]) -> pl.DataFrame:
-    """A pool whose samples come from the sources `even` and `odd` in turn; their signal goes by the band."""
+    """A pool of the sources `even` and `odd` in turn; signal goes by the band, half of the hard ones are diagnosed."""
     told = [
-        (sample_id, ("even", "odd")[n % 2], None, str(band), "unprobed" if band is Band.UNPROBED else None, WORTH[band])
+        (
+            *(sample_id, ("even", "odd")[n % 2], None, str(band), "unprobed" if band is Band.UNPROBED else None),
+            *(WORTH[band], str(Diagnosis.HARD) if band is Band.HARD and n % 2 else None),
+        )
         for n, (sample_id, band) in enumerate(rows)
     ]
     return pl.DataFrame(told, schema=POOL, orient="row")

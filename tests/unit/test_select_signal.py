@@ -122,7 +122,10 @@ def test_what_is_frozen_of_a_mixture_without_the_newer_keys_is_what_it_was(store
     [
         ("{policy: signal}", "needs `limit`"),
         ("{policy: pebr, band: easy, threshold: 0.5}", "`threshold` belongs"),
-        ("{policy: random, match: reasoning, caps: {source: 2}}", "`where` and `caps` are those"),
+        ("{policy: random, match: reasoning, caps: {source: 2}}", "`caps` and `cover` are those"),
+        ("{policy: diagnosis}", "needs a `diagnosis`"),
+        ("{policy: pebr, band: easy, cover: skill}", "they need a `limit`"),
+        ("{policy: all, where: {pass_rate: [0.9, 0.1]}}", "the least and the largest"),
         ("{policy: random, limit: 2, control: true}", "`control` belongs"),
         ("{policy: signal, limit: 2, control: true}\n  odd_control: {policy: all}", "is there already"),
     ],

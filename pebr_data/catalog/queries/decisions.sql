@@ -1,4 +1,4 @@
-SELECT mixture_id, catalog, name, probe_id, config, created, decision, position
+SELECT mixture_id, catalog, name, probe_id, config, created, decision, position, code_version
 FROM (
     SELECT mixture_id, 'kept' AS decision, position FROM mixture_samples WHERE sample_id = $sample_id
     UNION ALL
