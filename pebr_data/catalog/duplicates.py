@@ -155,7 +155,8 @@ def overlaps_of(connection: duckdb.DuckDBPyConnection, sample_id: str) -> list[O
     """See `Catalog.overlaps_of`."""
     rows = connection.execute(load_query("overlaps_of"), {"sample_id": sample_id}).fetchall()
     return [
-        OverlapMark(*marked, json.loads(settings), searched.replace(tzinfo=UTC)) for *marked, settings, searched in rows
+        OverlapMark(catalog, marked, benchmark, its, reason, json.loads(settings), searched.replace(tzinfo=UTC))
+        for catalog, marked, benchmark, its, reason, settings, searched in rows
     ]
 
 

@@ -16,7 +16,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from pebr_data import __version__
@@ -80,7 +80,9 @@ def check_address(url: str, hosts: Sequence[str]) -> httpx.URL:
         DataError: It is no address of an image on one of the hosts.
         UnavailableError: httpx is not installed.
     """
-    httpx = _httpx()
+    _require_packages()
+    import httpx
+
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, ValueError) as error:
@@ -113,7 +115,7 @@ class Fetcher:
         deadline_seconds: float = DEADLINE_SECONDS,
         silence_seconds: float = SILENCE_SECONDS,
     ) -> None:
-        _httpx()
+        _require_packages()
         self._hosts = tuple(hosts)
         self._deadline_seconds = deadline_seconds
         self._silence_seconds = silence_seconds
@@ -176,7 +178,8 @@ class Fetcher:
         return data
 
     async def _attempt(self, url: str) -> bytes:
-        httpx = _httpx()
+        import httpx
+
         try:
             async with asyncio.timeout(self._deadline_seconds):
                 target = check_address(url, self._hosts)
@@ -235,7 +238,8 @@ class Fetcher:
 
     def _client_of(self, url: httpx.URL) -> httpx.AsyncClient:
         """A client for each name: connections go by addresses, and two names at one address are two servers."""
-        httpx = _httpx()
+        import httpx
+
         key = f"{url.scheme}://{url.netloc.decode('ascii')}"
         if key not in self._clients:
             limits = httpx.Limits(max_connections=NUM_AT_ONCE, max_keepalive_connections=NUM_AT_ONCE)
@@ -280,9 +284,11 @@ def _too_large(url: httpx.URL) -> DataError:
 
 
 def _joined(url: httpx.URL, location: str) -> str:
+    import httpx
+
     try:
         return str(url.join(location))
-    except (_httpx().InvalidURL, ValueError) as error:
+    except (httpx.InvalidURL, ValueError) as error:
         raise DataError("the image's address leads on to one that is not valid", where=_shown(str(url))) from error
 
 
@@ -322,12 +328,11 @@ def _shown(url: str) -> str:
     return url[:200]
 
 
-def _httpx() -> ModuleType:
+def _require_packages() -> None:
     try:
-        import httpx
+        import httpx  # noqa: F401
         import tenacity  # noqa: F401
     except ImportError as error:
         raise UnavailableError(
             f"`allowed_hosts` needs a package that is not installed: {error.name}", help="pip install 'pebr[fetch]'"
         ) from error
-    return httpx
