@@ -17,7 +17,6 @@ COLUMNS = (
     "num_truncated", "num_ungradable", "num_error", "pass_rate", "band", "posterior_mean", "posterior_low",
     "posterior_high", "informative", "prior",
 )  # fmt: skip
-_PAIR = ("num_correct", "num_rollouts")
 
 
 def pass_rates(
@@ -53,7 +52,7 @@ def bands(
     connection: duckdb.DuckDBPyConnection, probe_id: str, group_size: int, catalog: str | None, split: str | None
 ) -> pl.DataFrame:
     """One row per sample; see `Catalog.bands` for the columns."""
-    counts = outcome_counts(connection, "bands", probe_id, group_size, catalog, split)
+    counts = outcome_counts(connection, "bands", probe_id, group_size, catalog, split).sort("sample_id")
     return with_bands(counts, group_size, stopped_early=stops_early(connection, probe_id, group_size))
 
 
@@ -96,15 +95,16 @@ def with_bands(counts: pl.DataFrame, group_size: int, *, stopped_early: bool) ->
         stopped_early: As `stops_early` says of the probe.
     """
     # Few distinct counts, many samples: each distinct combination is judged once.
-    keys = (*_PAIR, "is_clear")
-    counts = counts.with_columns(is_clear=is_clear())
+    size = int(counts["num_rollouts"].max() or 0) + 1  # type: ignore[arg-type]
+    key = (pl.col("num_correct") * size + pl.col("num_rollouts")) * 2 + is_clear()
+    keys = counts.select(key=key)["key"]
+    combinations = keys.unique().to_list()
     judged = [
-        (correct, total, clear, str(band(correct, total, group_size, stopped_early=stopped_early and clear)))
-        for correct, total, clear in counts.select(keys).unique().iter_rows()
+        str(band(*divmod(one // 2, size), group_size, stopped_early=stopped_early and bool(one % 2)))
+        for one in combinations
     ]
-    schema = {**dict.fromkeys(_PAIR, pl.Int64), "is_clear": pl.Boolean, "band": pl.String}
-    judgements = pl.DataFrame(judged, schema, orient="row")
-    return counts.join(judgements, on=keys, how="left", maintain_order="left").drop("is_clear")
+    bands_of = keys.replace_strict(combinations, judged, return_dtype=pl.String)
+    return counts.with_columns(band=bands_of)
 
 
 def is_clear() -> pl.Expr:
