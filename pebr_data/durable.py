@@ -17,3 +17,16 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Make a new file of these bytes, which are on disk when this returns; its directory's entry is not.
+
+    Raises:
+        OSError: There is such a file, or the disk refuses.
+    """
+    with path.open("xb", buffering=0) as file:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[file.write(rest) :]
+        os.fsync(file.fileno())

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import polars as pl
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 
 def digest(value: Any) -> str:
     """SHA-256 (64 hex digits) of a JSON-serialisable value, independent of key order and whitespace."""
@@ -18,7 +20,7 @@ def digest(value: Any) -> str:
 
 def canonical(value: Any) -> str:
     """A JSON-serialisable value as the one text that `digest` hashes: keys sorted, no whitespace, nothing escaped."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def json_items(texts: pl.Series, values: pl.Series | None = None) -> bytes:
