@@ -107,8 +107,11 @@ def save_mixture(connection: duckdb.DuckDBPyConnection, mixture: Mixture, drops:
         )  # fmt: skip
         if not known:
             kept = pl.DataFrame({"sample_id": mixture.sample_ids}, schema={"sample_id": pl.String})
-            connection.register("kept", kept.with_row_index("position").to_arrow())
-            connection.register("dropped", drops.select("sample_id", "reason").to_arrow())
+            # As Polars holds them: texts are not copied.
+            connection.register("kept", kept.with_row_index("position").to_arrow(compat_level=pl.CompatLevel.newest()))
+            connection.register(
+                "dropped", drops.select("sample_id", "reason").to_arrow(compat_level=pl.CompatLevel.newest())
+            )
             connection.execute(
                 "INSERT INTO mixture_samples SELECT ?, sample_id, position FROM kept", [mixture.mixture_id]
             )

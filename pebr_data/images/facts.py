@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import imagehash
 import numpy as np
 from PIL import Image
 
@@ -22,9 +22,11 @@ from pebr_data.images.decode import (
     upright_rgb,
 )
 
+if TYPE_CHECKING:
+    import imagehash
+
 THUMBNAIL_SIDE = 8
 """Pixels. Coarse enough that recompression changes a pixel by a few levels, fine enough to see an object move."""
-
 
 HASHED_SIDE = 96
 """Pixels. An image is averaged down to sides of this before it is hashed: three times the 32 of the perceptual hash,
@@ -71,6 +73,9 @@ def examine(data: bytes) -> ImageFacts:
         DataError: No model can be shown it (see `decode.inspect`).
         MemoryError: The process may not have as much memory as decoding takes.
     """
+    # Only who looks at images waits for its import, and selecting does not.
+    import imagehash
+
     with opened(data) as image:
         width, height = image.size
         # A JPEG of which only the hashes are wanted is read to its end, but not blown up to its size.
