@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
+    from numpy.typing import NDArray
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
@@ -44,6 +46,15 @@ def json_items(texts: pl.Series, values: pl.Series | None = None) -> bytes:
         return b'"' + joined + b'"'
     escaped = (":".join(map(canonical, row)) for row in pl.DataFrame(columns).iter_rows())
     return ",".join(escaped).encode()
+
+
+def hex_numbers(texts: pl.Series) -> NDArray[np.uint64] | None:
+    """The numbers that texts of 16 hex digits are, in whose order they sort; None when one is something else."""
+    import polars as pl
+
+    if not texts.str.contains("^[0-9a-f]{16}$").all():
+        return None
+    return texts.str.to_integer(base=16, dtype=pl.UInt64).to_numpy()
 
 
 def digest_bytes(data: bytes) -> str:

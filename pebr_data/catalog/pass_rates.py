@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import duckdb
+import numpy as np
 import polars as pl
 
 from pebr_data.catalog.early_stops import stops_early
@@ -11,6 +12,7 @@ from pebr_data.catalog.queries import load_query
 from pebr_data.catalog.rollouts import probe_fingerprint
 from pebr_data.catalog.samples import require_catalog
 from pebr_data.difficulty.pass_rate import band
+from pebr_data.hashing import hex_numbers
 
 COLUMNS = (
     "sample_id", "source", "split", "skill", "num_rollouts", "num_correct", "num_wrong", "num_unparsed",
@@ -52,7 +54,10 @@ def bands(
     connection: duckdb.DuckDBPyConnection, probe_id: str, group_size: int, catalog: str | None, split: str | None
 ) -> pl.DataFrame:
     """One row per sample; see `Catalog.bands` for the columns."""
-    counts = outcome_counts(connection, "bands", probe_id, group_size, catalog, split).sort("sample_id")
+    counts = outcome_counts(connection, "bands", probe_id, group_size, catalog, split)
+    numbers = hex_numbers(counts["sample_id"])
+    # A million numbers are sorted in a tenth of the time that as many texts take.
+    counts = counts.sort("sample_id") if numbers is None else counts.rechunk()[np.argsort(numbers)]
     return with_bands(counts, group_size, stopped_early=stops_early(connection, probe_id, group_size))
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pebr_data.hashing import digest
+from pebr_data.hashing import digest, hex_numbers
 
 if TYPE_CHECKING:
     import polars as pl
@@ -30,15 +30,14 @@ def draw(sample_ids: pl.Series, salt: str) -> NDArray[np.intp]:
         salt: Decides the order.
     """
     first, second = (np.uint64(int(digest(["draw", salt])[start : start + 16], 16)) for start in (0, 16))
-    return np.argsort(_scrambled(_scrambled(numbers(sample_ids) ^ first) + second))
+    return np.argsort(_scrambled(_scrambled(_numbers(sample_ids) ^ first) + second))
 
 
-def numbers(sample_ids: pl.Series) -> NDArray[np.uint64]:
-    """The ids as numbers: 16 hex digits as what they say, any other text as the first 64 bits of its digest."""
-    import polars as pl
-
-    if sample_ids.str.contains(f"^{_ID.pattern}$").all():
-        return sample_ids.str.to_integer(base=16, dtype=pl.UInt64).to_numpy()
+def _numbers(sample_ids: pl.Series) -> NDArray[np.uint64]:
+    """The ids as numbers; one that is not 16 hex digits as the first 64 bits of its digest."""
+    numbers = hex_numbers(sample_ids)
+    if numbers is not None:
+        return numbers
     hexadecimal = (one if _ID.fullmatch(one) else digest(one)[:16] for one in sample_ids)
     return np.array([int(one, 16) for one in hexadecimal], dtype=np.uint64)
 
