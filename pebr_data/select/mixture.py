@@ -68,6 +68,8 @@ def select_by(config: CatalogConfig, store: Path, rates: Rates, *, names: Sequen
         settings = frozen_config(config, name, probe, rates)
         return freeze_mixture(config.name, name, probe.probe_id, settings, choice.kept, choice.drops), choice.drops
 
+    for name in wanted:
+        pool_of(config, name, rates)  # where one is refused, none is written
     mixtures = []
     # Two at a time keep two cores busy. The catalog is held once there is something to write, for the rest of it.
     with ThreadPoolExecutor(max_workers=2) as pool, ExitStack() as opened:
