@@ -49,12 +49,13 @@ def json_items(texts: pl.Series, values: pl.Series | None = None) -> bytes:
 
 
 def hex_numbers(texts: pl.Series) -> NDArray[np.uint64] | None:
-    """The numbers that texts of 16 hex digits are, in whose order they sort; None when one is something else."""
+    """The numbers that texts of 16 (lower-case) hex digits are, in whose order they sort; None when one is not that."""
     import polars as pl
 
-    if not texts.str.contains("^[0-9a-f]{16}$").all():
+    if not (texts.str.len_bytes() == 16).all():
         return None
-    return texts.str.to_integer(base=16, dtype=pl.UInt64).to_numpy()
+    numbers = texts.str.to_integer(base=16, dtype=pl.UInt64, strict=False)
+    return None if numbers.null_count() else numbers.to_numpy()
 
 
 def digest_bytes(data: bytes) -> str:

@@ -6,6 +6,7 @@ import duckdb
 import numpy as np
 import polars as pl
 
+from pebr_data.catalog.connection import first_row
 from pebr_data.catalog.early_stops import stops_early
 from pebr_data.catalog.gradings import grader_version
 from pebr_data.catalog.queries import load_query
@@ -86,6 +87,7 @@ def outcome_counts(
             "group_size": group_size,
             "catalog": catalog,
             "split": split,
+            "every": catalog is not None and _has_every_sample(connection, catalog),
         },
     ).pl()
     return counts
@@ -110,6 +112,15 @@ def with_bands(counts: pl.DataFrame, group_size: int, *, stopped_early: bool) ->
     ]
     bands_of = keys.replace_strict(combinations, judged, return_dtype=pl.String)
     return counts.with_columns(band=bands_of)
+
+
+def _has_every_sample(connection: duckdb.DuckDBPyConnection, catalog: str) -> bool:
+    row = first_row(
+        connection,
+        "SELECT (SELECT count(*) FROM catalog_samples WHERE catalog = ?) = (SELECT count(*) FROM samples)",
+        [catalog],
+    )
+    return row is not None and bool(row[0])
 
 
 def is_clear() -> pl.Expr:

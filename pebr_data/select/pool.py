@@ -53,7 +53,10 @@ def read_rates(config: CatalogConfig, store: Path, asked: str | None, names: Seq
         probe = find_probe(catalog, store, config, asked)
         bands = catalog.bands(probe.probe_id, config.probe.rollouts, config.name)
         marks = catalog.marks(config.name).rename({"reason": "mark"})
-    samples = bands.join(marks, on="sample_id", how="left", maintain_order="left")
+    if marks.is_empty():
+        samples = bands.with_columns(mark=pl.lit(None, pl.String))
+    else:
+        samples = bands.join(marks, on="sample_id", how="left", maintain_order="left")
     mixtures = [_judged_as(config, name) for name in names]
     splits = {mixture.split for mixture in mixtures if mixture.policy == "signal"}
     return Rates(probe, samples, {split: learn_split(samples, split) for split in sorted(splits)})

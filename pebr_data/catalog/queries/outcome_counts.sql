@@ -1,4 +1,5 @@
--- One row per sample of the catalog (of any catalog, if it has rollouts), probed or not.
+-- One row per sample of the catalog (of any catalog, if it has rollouts), probed or not. `every`: the catalog has all
+-- samples of the store, and none has to be looked up.
 -- Six counts in two sums, 16 bits each: an index is a SMALLINT, and comparing each outcome six times takes twice as long.
 WITH packed AS (
     SELECT sample_id,
@@ -28,5 +29,5 @@ LEFT JOIN fixes USING (sample_id)
 WHERE ($split::VARCHAR IS NULL OR split = $split)
   AND CASE WHEN $catalog::VARCHAR IS NULL
            THEN packed.sample_id IS NOT NULL
-           ELSE samples.sample_id IN (SELECT sample_id FROM catalog_samples WHERE catalog = $catalog)
+           ELSE $every OR samples.sample_id IN (SELECT sample_id FROM catalog_samples WHERE catalog = $catalog)
       END
