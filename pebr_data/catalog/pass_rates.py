@@ -106,10 +106,10 @@ def with_bands(counts: pl.DataFrame, group_size: int, *, stopped_early: bool) ->
     key = (pl.col("num_correct") * size + pl.col("num_rollouts")) * 2 + is_clear()
     keys = counts.select(key=key)["key"]
     combinations = keys.unique().to_list()
-    judged = [
-        str(band(*divmod(one // 2, size), group_size, stopped_early=stopped_early and bool(one % 2)))
-        for one in combinations
-    ]
+    judged = []
+    for one in combinations:
+        correct, total = divmod(one // 2, size)
+        judged.append(str(band(correct, total, group_size, stopped_early=stopped_early and one % 2 == 1)))
     bands_of = keys.replace_strict(combinations, judged, return_dtype=pl.String)
     return counts.with_columns(band=bands_of)
 

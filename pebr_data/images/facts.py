@@ -79,10 +79,12 @@ def examine(data: bytes) -> ImageFacts:
     with opened(data) as image:
         width, height = image.size
         # A JPEG of which only the hashes are wanted is read to its end, but not blown up to its size.
-        if width * height <= MAX_DRAFT_PIXELS:
-            image.draft(None, (HASHED_SIDE, HASHED_SIDE))
+        is_draft = width * height <= MAX_DRAFT_PIXELS and image.draft(None, (HASHED_SIDE, HASHED_SIDE)) is not None
         load_pixels(image)
         small = _reduced(image)
+        thumbnail = small.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX).tobytes()
+        seems_plain = thumbnail == thumbnail[:3] * THUMBNAIL_SIDE**2
+        is_plain = seems_plain and (_is_plain_in_full(data) if is_draft else _is_plain(image))
         flags = list(_flags(image))
         if orientation(image) >= 5:
             width, height = height, width
@@ -93,8 +95,7 @@ def examine(data: bytes) -> ImageFacts:
         flags.append("damaged-frames")
     elif num_frames > 1:
         flags.append("first-frame")
-    thumbnail = small.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX).tobytes()
-    if thumbnail == thumbnail[:3] * THUMBNAIL_SIDE**2 and _is_plain(data):
+    if is_plain:
         flags.append("one-colour")
     return ImageFacts(
         image_hash=digest_bytes(data),
@@ -131,10 +132,14 @@ def _averaged(image: Image.Image) -> Image.Image:
     return image if factors == (1, 1) else image.reduce(factors)
 
 
-def _is_plain(data: bytes) -> bool:
-    """Whether all pixels of an encoded image have one colour."""
+def _is_plain(image: Image.Image) -> bool:
+    """Whether all pixels of a loaded image have one colour."""
+    return all(len(set(channel.getextrema())) == 1 for channel in upright_rgb(image).split())
+
+
+def _is_plain_in_full(data: bytes) -> bool:
     with loaded(data) as image:
-        return all(len(set(channel.getextrema())) == 1 for channel in upright_rgb(image).split())
+        return _is_plain(image)
 
 
 def _flags(image: Image.Image) -> Iterator[str]:
