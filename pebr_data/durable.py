@@ -88,3 +88,16 @@ def _is_alive(pid: str) -> bool:
     except (ValueError, PermissionError):
         return True
     return True
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Make a new file of these bytes, which are on disk when this returns; its directory's entry is not.
+
+    Raises:
+        OSError: There is such a file, or the disk refuses.
+    """
+    with path.open("xb", buffering=0) as file:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[file.write(rest) :]
+        os.fsync(file.fileno())

@@ -89,13 +89,7 @@ def _gather(items: list[Candidate | Reject], images: ImageStore, known: set[byte
     found = dict(zip(asked, open_gate().examine(list(asked.values())), strict=True))
     facts = {image_hash: one for image_hash, one in found.items() if isinstance(one, ImageFacts)}
     try:
-        images.put_all(
-            {
-                image_hash: (asked[image_hash], one.format)
-                for image_hash, one in facts.items()
-                if not images.holds(image_hash)
-            }
-        )
+        images.put_all({image_hash: (asked[image_hash], one.format) for image_hash, one in facts.items()})
     except OSError as error:
         raise StorageError(
             f"an image could not be stored: {error}",

@@ -15,7 +15,7 @@ from pebr_data.catalog.connection import first_row, transaction
 from pebr_data.catalog.queries import load_query
 from pebr_data.catalog.schema import now
 from pebr_data.errors import DataError
-from pebr_data.hashing import canonical, digest, digest_bytes, json_texts
+from pebr_data.hashing import canonical, digest, digest_bytes, json_items
 from pebr_data.types import Json, Mixture
 
 
@@ -111,8 +111,11 @@ def save_mixture(connection: duckdb.DuckDBPyConnection, mixture: Mixture, drops:
         )  # fmt: skip
         if not known:
             kept = pl.DataFrame({"sample_id": mixture.sample_ids}, schema={"sample_id": pl.String})
-            connection.register("kept", kept.with_row_index("position").to_arrow())
-            connection.register("dropped", drops.select("sample_id", "reason").to_arrow())
+            # As Polars holds them: texts are not copied.
+            connection.register("kept", kept.with_row_index("position").to_arrow(compat_level=pl.CompatLevel.newest()))
+            connection.register(
+                "dropped", drops.select("sample_id", "reason").to_arrow(compat_level=pl.CompatLevel.newest())
+            )
             connection.execute(
                 "INSERT INTO mixture_samples SELECT ?, sample_id, position FROM kept", [mixture.mixture_id]
             )
@@ -206,17 +209,11 @@ def digest_choice(
     begin = canonical({"catalog": catalog, "config": dict(config)})[:-1]
     middle = canonical({"name": name, "probe_id": probe_id})[1:-1]
     by_id = drops if drops["sample_id"].is_sorted() else drops.sort("sample_id")
-    reasons = by_id["reason"].unique()
-    told = by_id["reason"].replace_strict(reasons, ":" + json_texts(reasons), return_dtype=pl.String)
-    dropped = _joined(json_texts(by_id["sample_id"]) + told)
-    text = f'{begin},"drops":{{{dropped}}},{middle},"sample_ids":[{_joined(json_texts(kept))}]}}'
-    return digest_bytes(text.encode())
+    dropped = json_items(by_id["sample_id"], by_id["reason"])
+    parts = (begin, ',"drops":{', dropped, "},", middle, ',"sample_ids":[', json_items(kept), "]}")
+    return digest_bytes(b"".join(part if isinstance(part, bytes) else part.encode() for part in parts))
 
 
 def _is_unique(texts: pl.Series) -> bool:
     # Different hashes are of different texts, and much sooner compared.
     return texts.hash().n_unique() == len(texts) or texts.n_unique() == len(texts)
-
-
-def _joined(texts: pl.Series) -> str:
-    return str(texts.str.join(",").item()) if len(texts) else ""

@@ -37,6 +37,7 @@ _SAMPLES = pa.schema(
     ]
 )
 _IMAGES = pa.schema([("sample_id", pa.string()), ("position", pa.int16()), ("image_hash", pa.string())])
+_METADATA = json.JSONEncoder(ensure_ascii=False, sort_keys=True, allow_nan=False)
 _IDS = pa.schema([("sample_id", pa.string())])
 _REJECTS = pa.schema(
     [
@@ -241,7 +242,7 @@ def metadata_json(metadata: Mapping[str, Json]) -> str:
         TypeError: A value is of a type that JSON does not have.
         ValueError: A number is not finite, or a value holds itself.
     """
-    return json.dumps(dict(metadata), ensure_ascii=False, sort_keys=True, allow_nan=False)
+    return _METADATA.encode(dict(metadata)) if metadata else "{}"
 
 
 def _refuse_moving(connection: duckdb.DuckDBPyConnection, catalog: str) -> None:

@@ -51,6 +51,11 @@ def m008_code_version(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(load_query("m008_code_version"))
 
 
+def m009_plain_ids(connection: duckdb.DuckDBPyConnection) -> None:
+    """The samples' ids in mixtures are stored as they are: they are hashes, and trying to compress them takes long."""
+    connection.execute(load_query("m009_plain_ids"))
+
+
 # Append only: a released migration is never edited, because catalogs exist that ran it.
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m001_tables,
@@ -61,6 +66,7 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m006_early_stops,
     m007_reviews,
     m008_code_version,
+    m009_plain_ids,
 )
 
 

@@ -39,9 +39,7 @@ def select(
     from pebr_data.catalog.store import Catalog
     from pebr_data.config import load_catalog_config
     from pebr_data.select.forecast import forecast_mixtures
-    from pebr_data.select.mixture import preview
-    from pebr_data.select.mixture import select as select_mixtures
-    from pebr_data.select.pool import read_rates
+    from pebr_data.select.mixture import preview, rates_for, select_by
 
     config = load_catalog_config(catalog)
     policies = {name: one.policy for name, one in config.mixtures.items()}
@@ -53,13 +51,13 @@ def select(
             for name, choice in choices.items()
         ]
     else:
-        mixtures = select_mixtures(config, store, probe_id=probe, names=mixture)
+        rates = rates_for(config, store, probe_id=probe, names=mixture)
+        mixtures = select_by(config, store, rates, names=mixture)
         kept = {one.name: pl.Series("sample_id", one.sample_ids, dtype=pl.String) for one in mixtures}
         rows = [
             _row(one.name, policies[one.name], one.mixture_id, len(one.sample_ids), one.drops, one.probe_id)
             for one in mixtures
         ]
-        rates = read_rates(config, store, mixtures[0].probe_id, list(kept))
     foreseen = forecast_mixtures(config, store, rates, kept)
     if as_json:
         told = {name: None if one is None else one.to_json() for name, one in foreseen.items()}

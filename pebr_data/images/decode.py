@@ -98,12 +98,12 @@ def too_large(data: bytes) -> DataError:
 
 
 @contextmanager
-def loaded(data: bytes) -> Iterator[Image.Image]:
-    """The image as Pillow has it, its first frame's pixels decoded; closed when the block ends.
+def opened(data: bytes) -> Iterator[Image.Image]:
+    """The image as Pillow has it, its size checked and no pixel decoded yet; closed when the block ends.
 
     Raises:
         DataError: As for `inspect`.
-        MemoryError: The process may not have as much memory as decoding takes.
+        MemoryError: The process may not have as much memory as this takes.
     """
     if len(data) > MAX_BYTES:
         raise too_large(data)
@@ -119,13 +119,35 @@ def loaded(data: bytes) -> Iterator[Image.Image]:
         raise DataError("the image cannot be read", where=_reason(error)) from error
     with image:
         _check(image)
-        try:
-            image.load()
-        except MemoryError:
-            raise
-        except Exception as error:  # the boundary around Pillow's decoders, which raise many kinds
-            raise DataError("the image cannot be decoded", where=_reason(error)) from error
         yield image
+
+
+@contextmanager
+def loaded(data: bytes) -> Iterator[Image.Image]:
+    """As `opened`, with its first frame's pixels decoded.
+
+    Raises:
+        DataError: As for `inspect`.
+        MemoryError: The process may not have as much memory as decoding takes.
+    """
+    with opened(data) as image:
+        load_pixels(image)
+        yield image
+
+
+def load_pixels(image: Image.Image) -> None:
+    """Decodes the first frame of an opened image.
+
+    Raises:
+        DataError: It cannot be decoded.
+        MemoryError: The process may not have as much memory as decoding takes.
+    """
+    try:
+        image.load()
+    except MemoryError:
+        raise
+    except Exception as error:  # the boundary around Pillow's decoders, which raise many kinds
+        raise DataError("the image cannot be decoded", where=_reason(error)) from error
 
 
 def format_of(image: Image.Image) -> str:
@@ -160,6 +182,11 @@ def upright_rgb(image: Image.Image) -> Image.Image:
         raise
     except Exception as error:  # the boundary around Pillow's conversions
         raise DataError("the image cannot be converted to RGB", where=_reason(error)) from error
+    return upright(rgb, image)
+
+
+def upright(rgb: Image.Image, image: Image.Image) -> Image.Image:
+    """What was made of an image, turned as its EXIF block says."""
     turn = _UPRIGHT.get(orientation(image))
     return rgb if turn is None else rgb.transpose(turn)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import imagehash
 import numpy as np
 from PIL import Image
 
@@ -14,13 +14,27 @@ from pebr_data.images.decode import (
     SIXTEEN_BIT_MODES,
     format_of,
     is_transparent,
+    load_pixels,
     loaded,
+    opened,
     orientation,
+    upright,
     upright_rgb,
 )
 
+if TYPE_CHECKING:
+    import imagehash
+
 THUMBNAIL_SIDE = 8
 """Pixels. Coarse enough that recompression changes a pixel by a few levels, fine enough to see an object move."""
+
+HASHED_SIDE = 96
+"""Pixels. An image is averaged down to sides of this before it is hashed: three times the 32 of the perceptual hash,
+from where on that gives what the full size gives but for a bit now and then (Pillow's `reducing_gap`)."""
+
+MAX_DRAFT_PIXELS = 2**22
+"""A JPEG of up to so many pixels is decoded to about the size that it is hashed in (`draft`), for which all of its data
+is read; a larger one in full, because time and memory might not suffice for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +73,21 @@ def examine(data: bytes) -> ImageFacts:
         DataError: No model can be shown it (see `decode.inspect`).
         MemoryError: The process may not have as much memory as decoding takes.
     """
-    with loaded(data) as image:
-        rgb = upright_rgb(image)
+    # Only who looks at images waits for its import, and selecting does not.
+    import imagehash
+
+    with opened(data) as image:
+        width, height = image.size
+        # A JPEG of which only the hashes are wanted is read to its end, but not blown up to its size.
+        is_draft = width * height <= MAX_DRAFT_PIXELS and image.draft(None, (HASHED_SIDE, HASHED_SIDE)) is not None
+        load_pixels(image)
+        small = _reduced(image)
+        thumbnail = small.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX).tobytes()
+        seems_plain = thumbnail == thumbnail[:3] * THUMBNAIL_SIDE**2
+        is_plain = seems_plain and (_is_plain_in_full(data) if is_draft else _is_plain(image))
         flags = list(_flags(image))
+        if orientation(image) >= 5:
+            width, height = height, width
         # Last, because counting moves through the file.
         num_frames = _num_frames(image)
         image_format = format_of(image)
@@ -69,18 +95,17 @@ def examine(data: bytes) -> ImageFacts:
         flags.append("damaged-frames")
     elif num_frames > 1:
         flags.append("first-frame")
-    thumbnail = rgb.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX).tobytes()
-    if thumbnail == thumbnail[:3] * THUMBNAIL_SIDE**2 and _is_plain(rgb):
+    if is_plain:
         flags.append("one-colour")
     return ImageFacts(
         image_hash=digest_bytes(data),
         format=image_format,
-        width=rgb.width,
-        height=rgb.height,
+        width=width,
+        height=height,
         num_bytes=len(data),
         num_frames=num_frames or 1,
         flags=tuple(flags),
-        phash=_bits(imagehash.phash(rgb)),
+        phash=_bits(imagehash.phash(small)),
         thumbnail=thumbnail,
     )
 
@@ -95,8 +120,26 @@ def _num_frames(image: Image.Image) -> int | None:
         return None
 
 
-def _is_plain(rgb: Image.Image) -> bool:
-    return all(len(set(channel.getextrema())) == 1 for channel in rgb.split())
+def _reduced(image: Image.Image) -> Image.Image:
+    """A loaded image as `upright_rgb` gives it, averaged down to sides of `HASHED_SIDE` or more."""
+    if image.mode in ("RGB", "L") and not is_transparent(image):
+        return upright(_averaged(image).convert("RGB"), image)
+    return _averaged(upright_rgb(image))
+
+
+def _averaged(image: Image.Image) -> Image.Image:
+    factors = (max(1, image.width // HASHED_SIDE), max(1, image.height // HASHED_SIDE))
+    return image if factors == (1, 1) else image.reduce(factors)
+
+
+def _is_plain(image: Image.Image) -> bool:
+    """Whether all pixels of a loaded image have one colour."""
+    return all(len(set(channel.getextrema())) == 1 for channel in upright_rgb(image).split())
+
+
+def _is_plain_in_full(data: bytes) -> bool:
+    with loaded(data) as image:
+        return _is_plain(image)
 
 
 def _flags(image: Image.Image) -> Iterator[str]:

@@ -9,6 +9,8 @@ gets a fresh child. What the children may not do is in `worker`.
 from __future__ import annotations
 
 import atexit
+import contextlib
+import fcntl
 import os
 import queue
 import selectors
@@ -33,6 +35,9 @@ _CHUNK_BYTES = 4 * 2**20
 
 COMMAND = (sys.executable, "-P", "-m", worker.__name__)
 """Starts a child. -P: nothing is imported from the current directory."""
+
+_PIPE_BYTES = 2**20
+"""What lies ready for a child while it decodes, so that it seldom waits for this process."""
 
 _START_SECONDS = 60.0
 _READ_BYTES = 2**16
@@ -209,6 +214,8 @@ class _Child:
                 help=f"try it by hand: {shlex.join(COMMAND)} </dev/null",
             )
         os.set_blocking(process.stdin.fileno(), False)
+        with contextlib.suppress(OSError):  # more than the system allows one user: it works with less
+            fcntl.fcntl(process.stdin.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         return process
 
 

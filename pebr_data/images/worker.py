@@ -38,6 +38,8 @@ HEADER = struct.Struct("<Q")
 
 READY = b"ready\n"
 
+_FIELDS = tuple(field.name for field in dataclasses.fields(ImageFacts))
+
 
 def main() -> None:
     """Answer until stdin ends."""
@@ -86,7 +88,8 @@ def _answer(data: bytes) -> bytes:
         return _line({"refused": limit, "where": None})
     except DataError as error:
         return _line({"refused": error.what[:500], "where": error.where and error.where[:500]})
-    return _line({**dataclasses.asdict(facts), "thumbnail": base64.b64encode(facts.thumbnail).decode()})
+    told = {name: getattr(facts, name) for name in _FIELDS}
+    return _line({**told, "thumbnail": base64.b64encode(facts.thumbnail).decode()})
 
 
 def _line(value: dict[str, object]) -> bytes:

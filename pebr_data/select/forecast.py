@@ -134,8 +134,7 @@ def _lengths(
         name: its.to_frame("sample_id").join(probed, on="sample_id", how="semi", maintain_order="left")[:MAX_MEASURED]
         for name, its in kept.items()
     }
+    every = pl.concat([head["sample_id"] for head in heads.values()]).unique().sort()
     with Catalog.open(store, read_only=True) as catalog:
-        return {
-            name: catalog.completion_lengths(rates.probe.probe_id, head["sample_id"].to_list(), config.probe.rollouts)
-            for name, head in heads.items()
-        }
+        found = catalog.completion_lengths(rates.probe.probe_id, every.to_list(), config.probe.rollouts)
+    return {name: found.join(head, on="sample_id", how="semi", maintain_order="left") for name, head in heads.items()}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import polars as pl
@@ -45,34 +46,48 @@ def select(
         RefusedError: No sample of a mixture's split has a complete group of rollouts.
         UsageError: There is no such mixture or probe.
     """
+    return select_by(config, store, rates_for(config, store, probe_id=probe_id, names=names), names=names)
+
+
+def rates_for(
+    config: CatalogConfig, store: Path, *, probe_id: str | None = None, names: Sequence[str] | None = None
+) -> Rates:
+    """What `select` goes by. Arguments and errors as there."""
+    return read_rates(config, store, probe_id, _names(config, names))
+
+
+def select_by(config: CatalogConfig, store: Path, rates: Rates, *, names: Sequence[str] | None = None) -> list[Mixture]:
+    """What `select` does, by rates that `rates_for` gave for the same mixtures."""
     wanted = _names(config, names)
-    rates = read_rates(config, store, probe_id, wanted)
     probe = rates.probe
+    with Catalog.open(store, read_only=True) as catalog:
+        newest = {name: _newest(catalog, config, probe, name) for name in wanted}
 
     def frozen_choice(name: str) -> tuple[Mixture, pl.DataFrame]:
         choice = choose(config, name, rates)
         settings = frozen_config(config, name, probe, rates)
         return freeze_mixture(config.name, name, probe.probe_id, settings, choice.kept, choice.drops), choice.drops
 
-    # Drawing one mixture is Python's work, digesting the other is not: two at a time keep two cores busy.
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        chosen = dict(zip(wanted, pool.map(frozen_choice, wanted), strict=True))
-    with Catalog.open(store, read_only=True) as catalog:
-        new = [name for name in wanted if _newest(catalog, config, probe, name) != chosen[name][0].mixture_id]
-    if new:
-        with Catalog.open(store) as catalog:
-            for name in new:
-                catalog.save_mixture(*chosen[name])
-    return [mixture for mixture, _ in chosen.values()]
+    for name in wanted:
+        pool_of(config, name, rates)  # where one is refused, none is written
+    mixtures = []
+    # Two at a time keep two cores busy. The catalog is held once there is something to write, for the rest of it.
+    with ThreadPoolExecutor(max_workers=2) as pool, ExitStack() as opened:
+        writer: Catalog | None = None
+        for name, (mixture, drops) in zip(wanted, pool.map(frozen_choice, wanted), strict=True):
+            if newest[name] != mixture.mixture_id:
+                writer = writer or opened.enter_context(Catalog.open(store))
+                writer.save_mixture(mixture, drops)
+            mixtures.append(mixture)
+    return mixtures
 
 
 def preview(
     config: CatalogConfig, store: Path, *, probe_id: str | None = None, names: Sequence[str] | None = None
 ) -> tuple[Rates, dict[str, Choice]]:
     """The pass rates that `select` would go by and what each mixture would hold; nothing is written."""
-    wanted = _names(config, names)
-    rates = read_rates(config, store, probe_id, wanted)
-    return rates, {name: choose(config, name, rates) for name in wanted}
+    rates = rates_for(config, store, probe_id=probe_id, names=names)
+    return rates, {name: choose(config, name, rates) for name in _names(config, names)}
 
 
 def frozen(
@@ -124,7 +139,7 @@ def choose(config: CatalogConfig, name: str, rates: Rates) -> Choice:
     choice = POLICIES[mixture.policy](pool_of(config, name, rates), terms)
     kept_out = pl.coalesce("mark", where_reason(config, name))
     others = rates.samples.filter(split=mixture.split).select("sample_id", reason=kept_out).drop_nulls("reason")
-    return Choice(kept=choice.kept, drops=pl.concat([choice.drops, others]).sort("sample_id"))
+    return Choice(kept=choice.kept, drops=choice.drops.merge_sorted(others, "sample_id"))
 
 
 ALWAYS_FROZEN = {"policy", "band", "match", "split", "limit", "seed"}

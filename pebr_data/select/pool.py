@@ -66,7 +66,10 @@ def read_rates(config: CatalogConfig, store: Path, asked: str | None, names: Seq
                 if mixture.policy == "diagnosis":
                     require_conditions(found, mixture.diagnosis, probe, f"mixture {name}, probe {probe.probe_id}")
             diagnoses = found.select("sample_id", "diagnosis")
-    samples = bands.join(marks, on="sample_id", how="left", maintain_order="left")
+    if marks.is_empty():
+        samples = bands.with_columns(mark=pl.lit(None, pl.String))
+    else:
+        samples = bands.join(marks, on="sample_id", how="left", maintain_order="left")
     splits = {mixture.split for mixture in mixtures if mixture.policy == "signal"}
     known = {split: learn_split(samples, split) for split in sorted(splits)}
     return Rates(probe, samples, known, diagnoses)

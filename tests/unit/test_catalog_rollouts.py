@@ -70,6 +70,14 @@ def test_rollouts_come_back_as_they_were_merged(catalog: Catalog) -> None:
     assert (probe.num_samples, probe.num_rollouts) == (1, 5)
 
 
+def test_a_probe_is_known_to_a_catalog_however_many_rollouts_of_others_it_began_with(catalog: Catalog) -> None:
+    catalog.merge_rollouts([rollout(f"elsewhere{number}", 0, "c") for number in range(100)])
+    assert catalog.known_probes("toys") == []
+    catalog.merge_rollouts([rollout(catalog.samples()[0].sample_id, 0, "c")])
+    assert [probe.probe_id for probe in catalog.known_probes("toys")] == [PROBE]
+    assert catalog.known_probes("toys", "test") == []
+
+
 def test_merging_twice_changes_nothing(catalog: Catalog) -> None:
     merged = group(catalog.samples()[0].sample_id, "cwcwcwcw")
     assert catalog.merge_rollouts([*merged, *merged]) == 8

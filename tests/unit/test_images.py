@@ -229,6 +229,42 @@ def test_a_large_image_is_converted_in_strips_as_it_would_be_whole() -> None:
     assert decode(data).tobytes() == Image.alpha_composite(white, image).convert("RGB").tobytes()
 
 
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_large_image_is_hashed_from_a_smaller_one_as_it_would_be_whole(image_format: str, mode: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    image = Image.fromarray(noise).resize((800, 600), Image.Resampling.BICUBIC).convert(mode)
+    data = encoded(image, image_format)
+    with Image.open(io.BytesIO(data)) as opened:
+        whole = opened.convert("RGB")
+
+    facts = examine(data)
+
+    assert (facts.width, facts.height, facts.flags) == (800, 600, ())
+    assert (facts.phash ^ int(str(imagehash.phash(whole)), 16)).bit_count() <= 2
+    cells = whole.resize((8, 8), Image.Resampling.BOX).tobytes()
+    assert max(abs(a - b) for a, b in zip(cells, facts.thumbnail, strict=True)) <= 8
+
+
+def test_a_jpeg_is_turned_and_refused_as_if_it_were_decoded_in_full() -> None:
+    image = Image.linear_gradient("L").resize((500, 400)).convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(image, "JPEG", exif=exif)
+    facts, upright = examine(data), decode(data)
+    assert (facts.width, facts.height, facts.flags) == (400, 500, ("turned",))
+    assert (facts.phash ^ int(str(imagehash.phash(upright)), 16)).bit_count() <= 2
+    with pytest.raises(DataError, match="cannot be decoded"):
+        examine(data[: len(data) * 2 // 3])
+
+
+def test_one_other_pixel_in_a_large_image_is_something_to_see() -> None:
+    image = plain(900, 900)
+    assert examine(encoded(image)).flags == ("one-colour",)
+    image.putpixel((450, 451), (0, 0, 0))
+    assert examine(encoded(image)).flags == ()
+
+
 def test_many_images_are_stored_at_once_and_none_in_part(tmp_path: Path) -> None:
     store = ImageStore(tmp_path / "images")
     data = [encoded(plain(30 + number, 40)) for number in range(40)]
@@ -239,14 +275,15 @@ def test_many_images_are_stored_at_once_and_none_in_part(tmp_path: Path) -> None
 
 
 def test_a_disk_that_refuses_one_of_many_leaves_nothing_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced: list[Path] = []
+    written: list[Path] = []
 
-    def refuse(path: Path) -> None:
-        synced.append(path)
-        if len(synced) == 3:
+    def refuse(path: Path, data: bytes) -> None:
+        written.append(path)
+        path.write_bytes(data[:10])
+        if len(written) == 3:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pebr_data.images.store.sync", refuse)
+    monkeypatch.setattr("pebr_data.images.store.write_durably", refuse)
     data = {digest_bytes(one): one for one in (encoded(plain(30 + n, 40)) for n in range(6))}
     with pytest.raises(OSError, match="No space left"):
         ImageStore(tmp_path).put_all({image_hash: (one, "PNG") for image_hash, one in data.items()})

@@ -1,12 +1,12 @@
--- One row per sample of the catalog (of any catalog, if it has rollouts), probed or not.
-WITH counted AS (
+-- One row per sample of the catalog (of any catalog, if it has rollouts), probed or not. `every`: the catalog has all
+-- samples of the store, and none has to be looked up.
+-- Six counts in two sums, 16 bits each: an index is a SMALLINT, and comparing each outcome six times takes twice as long.
+WITH packed AS (
     SELECT sample_id,
-           count(*) FILTER (outcome = 'correct')    AS num_correct,
-           count(*) FILTER (outcome = 'wrong')      AS num_wrong,
-           count(*) FILTER (outcome = 'unparsed')   AS num_unparsed,
-           count(*) FILTER (outcome = 'truncated')  AS num_truncated,
-           count(*) FILTER (outcome = 'ungradable') AS num_ungradable,
-           count(*) FILTER (outcome = 'error')      AS num_error
+           sum(CASE outcome WHEN 'correct' THEN 1 WHEN 'wrong' THEN 65536 WHEN 'unparsed' THEN 4294967296
+                    ELSE 0 END)::BIGINT AS said,
+           sum(CASE outcome WHEN 'truncated' THEN 1 WHEN 'ungradable' THEN 65536 WHEN 'error' THEN 4294967296
+                    ELSE 0 END)::BIGINT AS other
     FROM grades
     WHERE probe_id = $probe_id AND grader_version = $grader_version AND idx < $group_size
     GROUP BY sample_id
@@ -17,17 +17,17 @@ fixes AS (
 )
 SELECT samples.sample_id, source, position, split, skill,
        coalesce(fixes.answer_type, samples.answer_type) AS answer_type, len(options) AS num_options,
-       coalesce(num_correct, 0)    AS num_correct,
-       coalesce(num_wrong, 0)      AS num_wrong,
-       coalesce(num_unparsed, 0)   AS num_unparsed,
-       coalesce(num_truncated, 0)  AS num_truncated,
-       coalesce(num_ungradable, 0) AS num_ungradable,
-       coalesce(num_error, 0)      AS num_error
+       coalesce(said & 65535, 0)          AS num_correct,
+       coalesce(said >> 16 & 65535, 0)    AS num_wrong,
+       coalesce(said >> 32, 0)            AS num_unparsed,
+       coalesce(other & 65535, 0)         AS num_truncated,
+       coalesce(other >> 16 & 65535, 0)   AS num_ungradable,
+       coalesce(other >> 32, 0)           AS num_error
 FROM samples
-LEFT JOIN counted USING (sample_id)
+LEFT JOIN packed USING (sample_id)
 LEFT JOIN fixes USING (sample_id)
 WHERE ($split::VARCHAR IS NULL OR split = $split)
   AND CASE WHEN $catalog::VARCHAR IS NULL
-           THEN counted.sample_id IS NOT NULL
-           ELSE samples.sample_id IN (SELECT sample_id FROM catalog_samples WHERE catalog = $catalog)
+           THEN packed.sample_id IS NOT NULL
+           ELSE $every OR samples.sample_id IN (SELECT sample_id FROM catalog_samples WHERE catalog = $catalog)
       END
