@@ -65,7 +65,10 @@ class ProbeConfig(StrictModel):
 
     Attributes:
         rollouts: Completions per sample: the paper's G.
-        stop: `exact` makes no more rollouts of a sample once the band of all G is certain.
+        stop: `exact` makes no more rollouts of a sample once the band of all G is certain; `posterior` goes on until
+            one band has probability `confidence`, or `max_rollouts` are made.
+        confidence: Of the rule `posterior`.
+        max_rollouts: The most that `posterior` makes of a sample; twice `rollouts` by default.
         split: The split that is probed.
         engine_options: How the engine is run; not part of the fingerprint. See `pebr_data.engine_options`.
     """
@@ -78,6 +81,8 @@ class ProbeConfig(StrictModel):
     max_pixels: int = Field(default=802_816, ge=28 * 28)
     rollouts: int = Field(default=8, ge=1)
     stop: StopRule = StopRule.NONE
+    confidence: float = Field(default=0.9, gt=1 / 3, lt=1)
+    max_rollouts: int | None = Field(default=None, ge=1)
     engine: EngineName = "transformers"
     engine_options: dict[str, Json] = Field(default_factory=dict)
     split: str | None = "train"

@@ -43,10 +43,14 @@ class Condition(StrEnum):
 
 
 class StopRule(StrEnum):
-    """When a probe has made enough rollouts of a sample: all G of them, or as many as make its band certain."""
+    """When a probe has made enough rollouts of a sample.
+
+    All G of them; as many as make the band of all G certain; or as many as make its own band sure enough.
+    """
 
     NONE = "none"
     EXACT = "exact"
+    POSTERIOR = "posterior"
 
 
 class Band(StrEnum):

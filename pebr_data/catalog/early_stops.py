@@ -1,11 +1,54 @@
-"""Which probes stop a sample where its band is certain: of theirs, and only theirs, incomplete groups have a band."""
+"""Which probes stop before all G rollouts, and how: of theirs, and only theirs, incomplete groups have a band."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
 import duckdb
 
-from pebr_data.catalog.connection import first_row
+from pebr_data.catalog.connection import first_row, transaction
 from pebr_data.catalog.schema import now
+from pebr_data.types import Json
+
+
+@dataclass(frozen=True, slots=True)
+class PosteriorStop:
+    """That a probe stops a sample of a split once its own band is sure, and by which priors it judges.
+
+    Attributes:
+        probe_id: The probe.
+        split: The split.
+        group_size: G, of whose groups the bands are.
+        max_rollouts: The most that any sample gets.
+        confidence: The probability that a band must have.
+        grader_version: Whose grades the priors were fitted to.
+        num_samples: Samples of the split that the probe was to cover when they were.
+        priors: `pebr_data.difficulty.frozen.FrozenPriors.to_json`.
+    """
+
+    probe_id: str
+    split: str
+    group_size: int
+    max_rollouts: int
+    confidence: float
+    grader_version: str
+    num_samples: int
+    priors: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyStops:
+    """How a probe stops early, as far as groups of one size are concerned.
+
+    Attributes:
+        exact: An incomplete group with both outcomes is `medium`.
+        posterior: The splits in which a sample has the band that its posterior is sure of, or none.
+    """
+
+    exact: bool
+    posterior: Mapping[str, PosteriorStop]
 
 
 def note_early_stop(connection: duckdb.DuckDBPyConnection, probe_id: str, group_size: int) -> None:
@@ -24,3 +67,64 @@ def stops_early(connection: duckdb.DuckDBPyConnection, probe_id: str, group_size
     """
     row = first_row(connection, "SELECT rollouts FROM early_stops WHERE probe_id = ?", [probe_id])
     return row is not None and group_size <= row[0]
+
+
+def early_stops(
+    connection: duckdb.DuckDBPyConnection, probe_id: str, group_size: int, version: str | None
+) -> EarlyStops:
+    """How a probe stops; priors fitted to another grading's outcomes than `version` say nothing."""
+    rules = posterior_stops(connection, probe_id)
+    return EarlyStops(
+        exact=stops_early(connection, probe_id, group_size),
+        posterior={
+            rule.split: rule for rule in rules if (rule.group_size, rule.grader_version) == (group_size, version)
+        },
+    )
+
+
+def posterior_stops(connection: duckdb.DuckDBPyConnection, probe_id: str) -> list[PosteriorStop]:
+    """The splits that a probe stops in by its posterior, by name."""
+    rows = connection.execute(
+        "SELECT probe_id, split, rollouts, max_rollouts, confidence, grader_version, num_samples, priors "
+        "FROM posterior_stops WHERE probe_id = ? ORDER BY split",
+        [probe_id],
+    ).fetchall()
+    return [PosteriorStop(*row[:-1], json.loads(row[-1])) for row in rows]
+
+
+def settle_posterior_stop(connection: duckdb.DuckDBPyConnection, rule: PosteriorStop) -> PosteriorStop:
+    """Puts a rule in force, and gives it with the priors that hold: those before it, where they are of its kind.
+
+    They are not when another grading judges now, or when the probe has come to cover over twice as many samples.
+    """
+    with transaction(connection):
+        before = {one.split: one for one in posterior_stops(connection, rule.probe_id)}.get(rule.split)
+        if before is not None and holds(before, rule.grader_version, rule.num_samples):
+            rule = PosteriorStop(
+                rule.probe_id, rule.split, rule.group_size, rule.max_rollouts, rule.confidence,
+                before.grader_version, before.num_samples, before.priors,
+            )  # fmt: skip
+        if rule != before:
+            connection.execute(
+                "INSERT OR REPLACE INTO posterior_stops VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    rule.probe_id, rule.split, rule.group_size, rule.max_rollouts, rule.confidence,
+                    rule.grader_version, rule.num_samples, json.dumps(rule.priors), now(),
+                ],
+            )  # fmt: skip
+    return rule
+
+
+def holds(rule: PosteriorStop, grader_version: str, num_samples: int) -> bool:
+    """Whether a rule's priors still serve: fitted to this grading's outcomes, for half as many samples at least."""
+    return rule.grader_version == grader_version and num_samples <= 2 * rule.num_samples
+
+
+def forget_posterior_stops(
+    connection: duckdb.DuckDBPyConnection, probe_id: str, splits: Collection[str], group_size: int
+) -> None:
+    """Lets complete groups count again in these splits, where the rule was about groups of `group_size` or less."""
+    connection.execute(
+        "DELETE FROM posterior_stops WHERE probe_id = ? AND rollouts <= ? AND split IN (SELECT unnest(?::VARCHAR[]))",
+        [probe_id, group_size, sorted(splits)],
+    )

@@ -41,6 +41,11 @@ def m006_early_stops(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(load_query("m006_early_stops"))
 
 
+def m007_posterior_stops(connection: duckdb.DuckDBPyConnection) -> None:
+    """Which probes stop where a sample's own band is sure, and the priors they judge by."""
+    connection.execute(load_query("m007_posterior_stops"))
+
+
 # Append only: a released migration is never edited, because catalogs exist that ran it.
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m001_tables,
@@ -49,6 +54,7 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m004_duplicates,
     m005_constraints,
     m006_early_stops,
+    m007_posterior_stops,
 )
 
 

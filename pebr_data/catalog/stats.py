@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import duckdb
 import polars as pl
 
-from pebr_data.catalog.early_stops import stops_early
+from pebr_data.catalog.early_stops import early_stops
+from pebr_data.catalog.gradings import grader_version
 from pebr_data.catalog.pass_rates import outcome_counts, with_bands
 from pebr_data.catalog.queries import load_query
 from pebr_data.catalog.rollouts import Probe, known_probes, list_probes
@@ -56,8 +57,8 @@ def stats(connection: duckdb.DuckDBPyConnection, catalog: str | None, group_size
     for name in catalog_names(connection) if catalog is None else [catalog]:
         for probe in known_probes(connection, name) if catalog is None else probes:
             counts = outcome_counts(connection, "alike_samples", probe.probe_id, group_size, name, None)
-            stopped_early = stops_early(connection, probe.probe_id, group_size)
-            counts = with_bands(counts, group_size, stopped_early=stopped_early)
+            version = grader_version(connection, probe.probe_id)
+            counts = with_bands(counts, group_size, early_stops(connection, probe.probe_id, group_size, version))
             counts = counts.with_columns(catalog=pl.lit(name), probe_id=pl.lit(probe.probe_id))
             counts = counts.filter(_num_graded().sum().over("split") > 0)
             bands.append(_count_bands(counts))

@@ -9,7 +9,7 @@ block, and only then generate, train or think.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,11 @@ import duckdb
 from pebr_data.catalog import duplicates, early_stops, frames, gradings, mixtures, rollouts, samples
 from pebr_data.catalog import golds as corrected
 from pebr_data.catalog.connection import connect, transaction
+from pebr_data.catalog.early_stops import PosteriorStop
 from pebr_data.catalog.golds import GoldFix
 from pebr_data.catalog.ingest import IngestCounts, ingest
 from pebr_data.catalog.mixtures import Decision, MixtureSummary
-from pebr_data.catalog.pass_rates import bands, pass_rates
+from pebr_data.catalog.pass_rates import bands, first_outcomes, pass_rates
 from pebr_data.catalog.rollouts import KnownProbe, Probe, Usage
 from pebr_data.catalog.stats import Stats, stats
 from pebr_data.types import (
@@ -242,6 +243,28 @@ class Catalog:
         """Whether an incomplete group of `group_size` of that probe has a band once both outcomes are in it."""
         return early_stops.stops_early(self._connection, probe_id, group_size)
 
+    def posterior_stops(self, probe_id: str) -> list[PosteriorStop]:
+        """The splits that a probe stops in as soon as a sample's own band is sure, with the priors it judges by."""
+        return early_stops.posterior_stops(self._connection, probe_id)
+
+    def settle_posterior_stop(self, rule: PosteriorStop) -> PosteriorStop:
+        """Puts that rule in force for a split, and gives it with the priors that hold: the first ones that were kept.
+
+        Its own replace them when another grading judges now, or it covers over twice as many samples.
+        """
+        return early_stops.settle_posterior_stop(self._connection, rule)
+
+    def forget_posterior_stops(self, probe_id: str, splits: Collection[str], group_size: int) -> None:
+        """Lets complete groups count again in these splits, where the rule was about groups of that size or less."""
+        early_stops.forget_posterior_stops(self._connection, probe_id, splits, group_size)
+
+    def first_outcomes(self, probe_id: str, num_rollouts: int) -> pl.DataFrame:
+        """Of each sample with rollouts, what the first `num_rollouts` came to, whatever rule is in force.
+
+        Columns: those of `bands` but `band`.
+        """
+        return first_outcomes(self._connection, probe_id, num_rollouts)
+
     def rollout_keys(self, probe_id: str) -> set[tuple[str, int]]:
         """(sample_id, index) of every kept rollout; those that ended in an engine's error are owed again."""
         return rollouts.rollout_keys(self._connection, probe_id)
@@ -275,14 +298,16 @@ class Catalog:
         """What a probe says of each sample, one row per sample, by source and position.
 
         With `catalog` every sample of it is there, probed or not; without, those with rollouts. Only the rollouts with
-        indices 0 .. num_rollouts - 1 count, as judged by the grading in force, or by the one that `version` names.
+        indices 0 .. num_rollouts - 1 count, as judged by the grading in force, or by the one that `version` names; all
+        that the rule allows where the probe stops a split's samples by their posterior (`posterior_stops`).
 
         A frame as `samples_frame` is, but not lazy (`.lazy()` makes it so).
 
         Columns: sample_id, source, split, skill; num_rollouts, those that say something about the policy, which is the
         sum of num_correct, num_wrong, num_unparsed and num_truncated; num_ungradable and num_error beside them;
-        pass_rate in [0, 1], null unless the group is complete; band (`unprobed` unless it is, or the probe stops early
-        and both outcomes were seen); and, null without rollouts, posterior_mean, posterior_low and posterior_high
+        pass_rate in [0, 1], null unless the group is complete, and where the probe stops by the posterior; band
+        (`unprobed` unless it is, or the probe stops early and both outcomes were seen; by the posterior, the one that
+        is sure, else `unprobed`); and, null without rollouts, posterior_mean, posterior_low and posterior_high
         (95 %); informative, the probability that a group of the training's `num_generations` (`num_rollouts` by
         default) has both outcomes; prior, where the prior under which these hold comes from. It is fitted to the
         split's samples of the same source and answer type where they are enough, else to all of the split's, else

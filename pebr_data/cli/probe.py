@@ -10,6 +10,7 @@ import typer
 from pebr_data.cli.options import DEFAULT_STORE, DEFAULT_WAIT, AsJson, CatalogPath, DryRun, Store, Wait
 from pebr_data.cli.output import name_next, print_json, print_table, store_arguments, talk
 from pebr_data.cli.progress import duration, progress, rate_text
+from pebr_data.errors import UsageError
 from pebr_data.types import StopRule
 
 if TYPE_CHECKING:
@@ -38,8 +39,25 @@ def probe(
         StopRule | None,
         typer.Option(
             "--stop",
-            help="`exact`: no more rollouts of a sample once the band of all G is certain; `none`: all of them. "
-            "The rule in the YAML by default.",
+            help="`exact`: no more rollouts of a sample once the band of all G is certain; `posterior`: until its own "
+            "band is sure; `none`: all of them. The rule in the YAML by default.",
+        ),
+    ] = None,
+    confidence: Annotated[
+        float | None,
+        typer.Option(
+            "--confidence",
+            metavar="P",
+            help="With the rule `posterior`: the probability that a band must have; above 1/3, below 1.",
+        ),
+    ] = None,
+    max_rollouts: Annotated[
+        int | None,
+        typer.Option(
+            "--max-rollouts",
+            min=1,
+            metavar="N",
+            help="With the rule `posterior`: rollouts of a sample at most; twice --rollouts by default.",
         ),
     ] = None,
     shard: Annotated[
@@ -79,7 +97,18 @@ def probe(
     config = load_catalog_config(catalog)
     part = WHOLE if shard is None else parse_shard(shard)
     here = store_arguments(store, DEFAULT_STORE)
-    given_options = {"--split": split, "--limit": limit, "--rollouts": rollouts, "--stop": stop, "--shard": shard}
+    given_options = {
+        "--split": split,
+        "--limit": limit,
+        "--rollouts": rollouts,
+        "--stop": stop,
+        "--confidence": confidence,
+        "--max-rollouts": max_rollouts,
+        "--shard": shard,
+    }
+    rule = config.probe.stop if stop is None else stop
+    if rule is not StopRule.POSTERIOR and (confidence is not None or max_rollouts is not None):
+        raise UsageError("--confidence and --max-rollouts belong to the rule `posterior`", help="--stop posterior")
     given = [word for name, value in given_options.items() if value is not None for word in (name, str(value))]
     given += [word for text in engine_options or () for word in ("--engine-option", text)]
     again = ["pebr-data", "probe", str(catalog), "--model", model, *given, *(["--new"] if new else []), *here]
@@ -89,8 +118,19 @@ def probe(
     if not new:
         require_unchanged(config, store, model, split)
     if dry_run:
-        plan = plan_probe(config, store, model, split=split, limit=limit, num_rollouts=rollouts, rule=stop, shard=part)
-        _print_plan(plan, as_json, at_most=(stop or config.probe.stop) is StopRule.EXACT)
+        plan = plan_probe(
+            config,
+            store,
+            model,
+            split=split,
+            limit=limit,
+            num_rollouts=rollouts,
+            rule=stop,
+            confidence=confidence,
+            max_rollouts=max_rollouts,
+            shard=part,
+        )
+        _print_plan(plan, as_json, at_most=rule is not StopRule.NONE)
         name_next(*(again if plan.num_owed else ["pebr-data", "select", str(catalog), *here]))
         return
     with progress("probe", "rollouts") as update:
@@ -102,6 +142,8 @@ def probe(
             limit=limit,
             num_rollouts=rollouts,
             rule=stop,
+            confidence=confidence,
+            max_rollouts=max_rollouts,
             shard=part,
             engine_options=options,
             progress=update,
@@ -137,7 +179,7 @@ def _print_plan(plan: ProbePlan, as_json: bool, *, at_most: bool) -> None:
         return
     rows: list[tuple[str, int]] = [
         ("samples", plan.num_samples),
-        ("rollouts of each", plan.num_rollouts),
+        ("rollouts of each, at most" if at_most else "rollouts of each", plan.num_rollouts),
         ("rollouts kept", plan.num_kept),
         *([("rollouts not needed", plan.num_spared)] if plan.num_spared else []),
         ("rollouts owed, at most" if at_most else "rollouts owed", plan.num_owed),

@@ -44,13 +44,17 @@ def why(
         sample = catalog.samples(sample_ids=[sample_id])[0]
         position, catalogs = catalog.origin(sample_id)
         probed = [
-            (probe, its, _rates(catalog, probe.probe_id, sample, catalogs, rollouts))
+            (
+                probe,
+                [one for one in its if one.key.index < _num_counted(catalog, probe.probe_id, sample, rollouts)],
+                _rates(catalog, probe.probe_id, sample, catalogs, rollouts),
+            )
             for probe in catalog.known_probes()
             if (its := catalog.rollouts(probe.probe_id, [sample_id]))
         ]
         decisions = catalog.decisions(sample_id)
     exports = exports_of(store)
-    probes = [_judge(probe, its, rates, rollouts) for probe, its, rates in probed]
+    probes = [_judge(probe, its, rates) for probe, its, rates in probed]
     mixtures = [_decision(one, exports.get(one.mixture_id, ())) for one in decisions]
     if as_json:
         origin = {"source": sample.source, "position": position, "split": sample.split, "catalogs": catalogs}
@@ -74,8 +78,14 @@ def _rates(
     return rates.row(by_predicate=pl.col("sample_id") == sample.sample_id, named=True)
 
 
-def _judge(probe: KnownProbe, rollouts: Sequence[Rollout], rates: Mapping[str, Any], group_size: int) -> dict[str, Any]:
-    counted = [one for one in rollouts if one.key.index < group_size]
+def _num_counted(catalog: Catalog, probe_id: str, sample: Sample, group_size: int) -> int:
+    """How many of its rollouts count: those of a group, or all that the probe may make by its posterior."""
+    rules = catalog.posterior_stops(probe_id)
+    sizes = [one.max_rollouts for one in rules if (one.split, one.group_size) == (sample.split, group_size)]
+    return max(sizes, default=group_size)
+
+
+def _judge(probe: KnownProbe, counted: Sequence[Rollout], rates: Mapping[str, Any]) -> dict[str, Any]:
     outcomes = Counter(one.grade.outcome for one in counted)
     return {
         "probe_id": probe.probe_id,

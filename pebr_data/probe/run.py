@@ -23,7 +23,15 @@ from pebr_data.grading import Grader
 from pebr_data.grading.versions import Grading
 from pebr_data.images import ImageStore
 from pebr_data.models import ResolvedModel, resolve_model, served_model
-from pebr_data.probe.early_stop import note_early_stop, outcomes_so_far
+from pebr_data.probe.early_stop import (
+    CONFIDENCE,
+    Stopping,
+    count_splits,
+    end_posterior_stop,
+    note_exact_stop,
+    open_rounds,
+    read_so_far,
+)
 from pebr_data.probe.fingerprint import write_fingerprint
 from pebr_data.probe.in_force import grading_in_force, with_golds
 from pebr_data.probe.keep import Keeper, Progress
@@ -54,10 +62,10 @@ class ProbeResult:
         probe_id: Names the fingerprint.
         fingerprint: The policy.
         num_samples: Samples it covers.
-        num_rollouts: Rollouts wanted of each.
+        num_rollouts: Rollouts wanted of each, at most.
         num_kept: Wanted rollouts that were kept before.
         num_recovered: Wanted rollouts that an earlier run had left in the spool.
-        num_spared: Wanted rollouts that were not needed: the band of their sample is certain without them.
+        num_spared: Wanted rollouts that were not needed: the band of their sample is known without them.
         num_generated: Rollouts made now, failed ones included.
         num_failed: Rollouts among them that the engine failed on; they are owed again.
         outcomes: How the rollouts made now were graded.
@@ -125,6 +133,8 @@ def plan_probe(
     limit: int | None = None,
     num_rollouts: int | None = None,
     rule: StopRule | None = None,
+    confidence: float | None = None,
+    max_rollouts: int | None = None,
     shard: Shard = WHOLE,
 ) -> ProbePlan:
     """What `probe` with the same arguments would do; loads no model and changes nothing.
@@ -138,11 +148,13 @@ def plan_probe(
     """
     fingerprint = fingerprint_of(config, model_of(config, model))
     probe_id = fingerprint.probe_id
-    samples = shard.part(_samples(config, store, split, limit))
-    num_rollouts = config.probe.rollouts if num_rollouts is None else num_rollouts
+    samples = _samples(config, store, split, limit)
+    covered = count_splits(samples)
+    samples = list(shard.part(samples))
+    stopping = _stopping(config, num_rollouts, rule, confidence, max_rollouts)
     with Catalog.open(store, read_only=True) as catalog:
         kept = catalog.rollout_keys(probe_id)
-        seen = outcomes_so_far(catalog, probe_id, num_rollouts, config.probe.stop if rule is None else rule)
+        so_far = read_so_far(catalog, fingerprint, stopping)
         pace = find_pace(store, fingerprint, [probe.fingerprint for probe in catalog.probes()])
     unmerged = {
         rollout.key: rollout.grade.outcome
@@ -151,10 +163,10 @@ def plan_probe(
         if rollout.generation.finish_reason != "error" and (rollout.key.sample_id, rollout.key.index) not in kept
     }
     kept |= {(key.sample_id, key.index) for key in unmerged}
-    rounds = Rounds(owed_keys(probe_id, samples, num_rollouts, kept), num_rollouts, seen)
-    for key, outcome in unmerged.items():
-        rounds.see(key, outcome)
-    plan = make_plan(fingerprint, len(samples), num_rollouts, rounds, pace)
+    owed = owed_keys(probe_id, samples, stopping.most, kept)
+    so_far = so_far.and_these({key: outcome for key, outcome in unmerged.items() if key.index < stopping.most})
+    rounds = open_rounds(probe_id, samples, owed, stopping, so_far, covered=covered)
+    plan = make_plan(fingerprint, len(samples), stopping.most, rounds, pace)
     if plan.num_owed:
         with Catalog.open(store, read_only=True) as catalog:
             grading_in_force(catalog, fingerprint)
@@ -170,6 +182,8 @@ def probe(
     limit: int | None = None,
     num_rollouts: int | None = None,
     rule: StopRule | None = None,
+    confidence: float | None = None,
+    max_rollouts: int | None = None,
     shard: Shard = WHOLE,
     engine: Engine | None = None,
     engine_options: Mapping[str, Json] | None = None,
@@ -187,6 +201,8 @@ def probe(
         limit: Only the first samples, this many.
         num_rollouts: Completions of each sample, instead of the configured number.
         rule: When a sample has enough of them, instead of the configured rule.
+        confidence: Of the rule `posterior`, instead of the configured one.
+        max_rollouts: The most that `posterior` makes of a sample, likewise.
         shard: Only this part of those samples; the others may be probed at the same time.
         engine: The engine with this very model loaded; by default it is loaded when something is owed.
         engine_options: How it is run then; each replaces the configured one.
@@ -215,13 +231,16 @@ def probe(
         resume = f"pebr-data probe {config.path} --model {model} --store {store}"
     name, max_pixels = fingerprint.engine, fingerprint.max_pixels
     options = {**config.probe.engine_options, **(engine_options or {})}
+    stopping = _stopping(config, num_rollouts, rule, confidence, max_rollouts)
     return run_probe(
         store,
         _samples(config, store, split, limit),
         fingerprint,
         lambda: engine if engine is not None else open_engine(name, resolved, max_pixels=max_pixels, **options),
-        num_rollouts=config.probe.rollouts if num_rollouts is None else num_rollouts,
-        rule=config.probe.stop if rule is None else rule,
+        num_rollouts=stopping.group_size,
+        rule=stopping.rule,
+        confidence=stopping.confidence,
+        max_rollouts=stopping.max_rollouts,
         shard=shard,
         progress=progress,
         stop=stop,
@@ -237,6 +256,8 @@ def run_probe(
     *,
     num_rollouts: int = 8,
     rule: StopRule = StopRule.NONE,
+    confidence: float = CONFIDENCE,
+    max_rollouts: int | None = None,
     shard: Shard = WHOLE,
     progress: Progress | None = None,
     stop: Stop | None = None,
@@ -250,7 +271,9 @@ def run_probe(
         fingerprint: The policy that `load_engine` gives.
         load_engine: Called once, when something is owed.
         num_rollouts: Completions wanted of each sample.
-        rule: Whether a sample gets fewer where its band is certain before.
+        rule: Whether a sample gets fewer, or more, depending on what its first ones came to.
+        confidence: Of the rule `posterior`; see `Stopping`.
+        max_rollouts: Of the rule `posterior`, likewise.
         shard: Only this part of the samples.
         progress: Called as rollouts are kept.
         stop: Ends the probe in good order when it returns true. By default SIGINT and SIGTERM do.
@@ -266,30 +289,40 @@ def run_probe(
     started = time.monotonic()
     directory = _directory(store, fingerprint.probe_id)
     probe_id = fingerprint.probe_id
+    covered = count_splits(samples)
     samples = shard.part(samples)
+    stopping = Stopping(rule, num_rollouts, confidence, max_rollouts)
+    num_wanted = len(samples) * stopping.most
 
-    def look() -> tuple[set[tuple[str, int]], Rounds, Grading]:
+    def look(*, keeps: bool = True) -> tuple[set[tuple[str, int]], Rounds, Grading]:
         with Catalog.open(store, read_only=True) as catalog:
             kept = catalog.rollout_keys(probe_id)
-            seen = outcomes_so_far(catalog, probe_id, num_rollouts, rule)
-            rounds = Rounds(owed_keys(probe_id, samples, num_rollouts, kept), num_rollouts, seen)
-            # Where nothing is owed nothing will be judged, and another pebr's grades may stay.
-            return kept, rounds, grading_in_force(catalog, fingerprint) if rounds.num_owed else Grading(Grader())
+            so_far = read_so_far(catalog, fingerprint, stopping)
+        owed = owed_keys(probe_id, samples, stopping.most, kept)
+        where = store if keeps else None
+        rounds = open_rounds(probe_id, samples, owed, stopping, so_far, covered=covered, store=where)
+        if not rounds.num_owed:
+            # Nothing will be judged, and another pebr's grades may stay.
+            return kept, rounds, Grading(Grader())
+        with Catalog.open(store, read_only=True) as catalog:
+            return kept, rounds, grading_in_force(catalog, fingerprint)
 
-    _, rounds, _ = look()
+    _, rounds, _ = look(keeps=False)
     # Where nothing is owed, another run of this probe is not in the way.
     lock = probe_lock(directory, shard) if rounds.num_owed else nullcontext()
     with lock, nullcontext(stop) if stop is not None else stop_on_signals() as stop_requested:
         kept, rounds, grading = look()
-        num_kept = len(samples) * num_rollouts - rounds.num_owed - rounds.num_spared
+        num_kept = num_wanted - rounds.num_owed - rounds.num_spared
         num_recovered = 0
         damaged: list[str] = []
         if rounds.num_owed and recover(store, fingerprint, grading, directory / "spool", kept, damaged, shard):
             _, rounds, _ = look()
-            num_recovered = len(samples) * num_rollouts - num_kept - rounds.num_owed - rounds.num_spared
+            num_recovered = num_wanted - num_kept - rounds.num_owed - rounds.num_spared
         stops_at = num_rollouts if rule is StopRule.EXACT else None
         if stops_at is not None and rounds.num_spared:
-            note_early_stop(store, probe_id, stops_at)
+            note_exact_stop(store, probe_id, stops_at)
+        if rule is not StopRule.POSTERIOR:
+            end_posterior_stop(store, probe_id, covered, num_rollouts)
         num_done = num_kept + num_recovered
         num_left = rounds.num_owed + rounds.num_spared
         keeper = Keeper(store, shard, fingerprint, grading, num_done, num_left, rounds, stops_at, progress)
@@ -301,7 +334,7 @@ def run_probe(
             probe_id=probe_id,
             fingerprint=fingerprint,
             num_samples=len(samples),
-            num_rollouts=num_rollouts,
+            num_rollouts=stopping.most,
             num_kept=num_kept,
             num_recovered=num_recovered,
             num_spared=rounds.num_spared,
@@ -356,6 +389,23 @@ def _generate(engine: Engine, samples: Sequence[Sample], keeper: Keeper, stop: S
     num_good = keeper.num_generated - keeper.num_failed
     if num_good:
         write_pace(directory, Pace(num_good, keeper.num_tokens, time.monotonic() - started))
+
+
+def _stopping(
+    config: CatalogConfig,
+    num_rollouts: int | None,
+    rule: StopRule | None,
+    confidence: float | None,
+    max_rollouts: int | None,
+) -> Stopping:
+    """When a sample has enough: as configured, but for what is asked for otherwise."""
+    settings = config.probe
+    return Stopping(
+        rule=settings.stop if rule is None else rule,
+        group_size=settings.rollouts if num_rollouts is None else num_rollouts,
+        confidence=settings.confidence if confidence is None else confidence,
+        max_rollouts=settings.max_rollouts if max_rollouts is None else max_rollouts,
+    )
 
 
 def _is_hopeless(keeper: Keeper) -> bool:

@@ -22,8 +22,8 @@ POOL = {
     "signal": pl.Float64,
 }  # fmt: skip
 """The columns of a pool, one row per sample of the split, probed or not: the sample, its source and skill; the band
-that its rollouts put it in; why the policy cannot judge it (`unprobed`, `incomplete`, `ungradable`, `error`), or null;
-its expected signal, for `signal` alone and there null where `gap` is not."""
+that its rollouts put it in; why the policy cannot judge it (`unprobed`, `incomplete`, `unsure`, `ungradable`, `error`),
+or null; its expected signal, for `signal` alone and there null where `gap` is not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,15 @@ SELECT sample_id, outcome = 'correct' AS is_correct, count(*) AS num_rollouts,
 FROM rollouts
 JOIN grades USING (probe_id, sample_id, idx)
 JOIN gradings_in_force USING (probe_id, grader_version)
+LEFT JOIN (
+    SELECT sample_id, max_rollouts
+    FROM posterior_stops
+    JOIN samples USING (split)
+    JOIN gradings_in_force USING (probe_id, grader_version)
+    WHERE probe_id = $probe_id AND rollouts = $group_size
+) USING (sample_id)
 WHERE probe_id = $probe_id
-  AND idx < $group_size
+  AND idx < coalesce(max_rollouts, $group_size)
   AND outcome NOT IN ('ungradable', 'error')
   AND sample_id IN (SELECT unnest($sample_ids::VARCHAR[]))
 GROUP BY sample_id, is_correct

@@ -1,5 +1,6 @@
 -- One row per sample of the catalog (of any catalog, if it has rollouts), probed or not.
 WITH counted AS (
+    -- Where a probe stops by its posterior all rollouts count that it may make.
     SELECT sample_id,
            count(*) FILTER (outcome = 'correct')    AS num_correct,
            count(*) FILTER (outcome = 'wrong')      AS num_wrong,
@@ -8,7 +9,13 @@ WITH counted AS (
            count(*) FILTER (outcome = 'ungradable') AS num_ungradable,
            count(*) FILTER (outcome = 'error')      AS num_error
     FROM grades
-    WHERE probe_id = $probe_id AND grader_version = $grader_version AND idx < $group_size
+    LEFT JOIN (
+        SELECT sample_id, max_rollouts
+        FROM posterior_stops
+        JOIN samples USING (split)
+        WHERE probe_id = $probe_id AND rollouts = $rule_size AND grader_version = $grader_version
+    ) USING (sample_id)
+    WHERE probe_id = $probe_id AND grader_version = $grader_version AND idx < coalesce(max_rollouts, $group_size)
     GROUP BY sample_id
 ),
 -- As in samples.sql: the type of a corrected gold stands in for the source's.
