@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 
@@ -51,15 +51,6 @@ class EarlyStops:
     posterior: Mapping[str, PosteriorStop]
 
 
-def note_early_stop(connection: duckdb.DuckDBPyConnection, probe_id: str, group_size: int) -> None:
-    """Records that a probe was told to stop where the band of a group of `group_size` is certain."""
-    connection.execute(
-        "INSERT INTO early_stops VALUES (?, ?, ?) ON CONFLICT (probe_id) DO UPDATE SET "
-        "rollouts = excluded.rollouts, created = excluded.created WHERE early_stops.rollouts < excluded.rollouts",
-        [probe_id, group_size, now()],
-    )
-
-
 def stops_early(connection: duckdb.DuckDBPyConnection, probe_id: str, group_size: int) -> bool:
     """Whether an incomplete group of `group_size` of that probe has a band once both outcomes are in it.
 
@@ -92,39 +83,56 @@ def posterior_stops(connection: duckdb.DuckDBPyConnection, probe_id: str) -> lis
     return [PosteriorStop(*row[:-1], json.loads(row[-1])) for row in rows]
 
 
-def settle_posterior_stop(connection: duckdb.DuckDBPyConnection, rule: PosteriorStop) -> PosteriorStop:
-    """Puts a rule in force, and gives it with the priors that hold: those before it, where they are of its kind.
+@dataclass(frozen=True, slots=True)
+class StopRules:
+    """The rules in an open catalog; see `Catalog.stop_rules`."""
 
-    They are not when another grading judges now, or when the probe has come to cover over twice as many samples.
-    """
-    with transaction(connection):
-        before = {one.split: one for one in posterior_stops(connection, rule.probe_id)}.get(rule.split)
-        if before is not None and holds(before, rule.grader_version, rule.num_samples):
-            rule = PosteriorStop(
-                rule.probe_id, rule.split, rule.group_size, rule.max_rollouts, rule.confidence,
-                before.grader_version, before.num_samples, before.priors,
-            )  # fmt: skip
-        if rule != before:
-            connection.execute(
-                "INSERT OR REPLACE INTO posterior_stops VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    rule.probe_id, rule.split, rule.group_size, rule.max_rollouts, rule.confidence,
-                    rule.grader_version, rule.num_samples, json.dumps(rule.priors), now(),
-                ],
-            )  # fmt: skip
-    return rule
+    connection: duckdb.DuckDBPyConnection
+
+    def note_exact(self, probe_id: str, group_size: int) -> None:
+        """Records that a probe was told to stop where the band of a group of `group_size` is certain."""
+        self.connection.execute(
+            "INSERT INTO early_stops VALUES (?, ?, ?) ON CONFLICT (probe_id) DO UPDATE SET "
+            "rollouts = excluded.rollouts, created = excluded.created WHERE early_stops.rollouts < excluded.rollouts",
+            [probe_id, group_size, now()],
+        )
+
+    def is_exact(self, probe_id: str, group_size: int) -> bool:
+        """Whether an incomplete group of `group_size` of that probe has a band once both outcomes are in it."""
+        return stops_early(self.connection, probe_id, group_size)
+
+    def of(self, probe_id: str) -> list[PosteriorStop]:
+        """The rules `posterior` of a probe, one for each split that has one, by name."""
+        return posterior_stops(self.connection, probe_id)
+
+    def settle(self, rule: PosteriorStop) -> PosteriorStop:
+        """Puts a rule in force for its split, and gives it with the priors that hold: the first that were kept.
+
+        Its own replace them when another grading judges now, or the probe covers over twice as many samples.
+        """
+        with transaction(self.connection):
+            before = {one.split: one for one in self.of(rule.probe_id)}.get(rule.split)
+            if before is not None and holds(before, rule.grader_version, rule.num_samples):
+                rule = replace(rule, num_samples=before.num_samples, priors=before.priors)
+            if rule != before:
+                self.connection.execute(
+                    "INSERT OR REPLACE INTO posterior_stops VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    [
+                        rule.probe_id, rule.split, rule.group_size, rule.max_rollouts, rule.confidence,
+                        rule.grader_version, rule.num_samples, json.dumps(rule.priors), now(),
+                    ],
+                )  # fmt: skip
+        return rule
+
+    def forget(self, probe_id: str, splits: Collection[str], group_size: int) -> None:
+        """Lets complete groups count again in these splits, where the rule was about groups of that size or less."""
+        self.connection.execute(
+            "DELETE FROM posterior_stops "
+            "WHERE probe_id = ? AND rollouts <= ? AND split IN (SELECT unnest(?::VARCHAR[]))",
+            [probe_id, group_size, sorted(splits)],
+        )
 
 
 def holds(rule: PosteriorStop, grader_version: str, num_samples: int) -> bool:
     """Whether a rule's priors still serve: fitted to this grading's outcomes, for half as many samples at least."""
     return rule.grader_version == grader_version and num_samples <= 2 * rule.num_samples
-
-
-def forget_posterior_stops(
-    connection: duckdb.DuckDBPyConnection, probe_id: str, splits: Collection[str], group_size: int
-) -> None:
-    """Lets complete groups count again in these splits, where the rule was about groups of `group_size` or less."""
-    connection.execute(
-        "DELETE FROM posterior_stops WHERE probe_id = ? AND rollouts <= ? AND split IN (SELECT unnest(?::VARCHAR[]))",
-        [probe_id, group_size, sorted(splits)],
-    )

@@ -52,18 +52,19 @@ def pass_rates(
 
 
 def bands(
-    connection: duckdb.DuckDBPyConnection, probe_id: str, group_size: int, catalog: str | None, split: str | None
+    connection: duckdb.DuckDBPyConnection,
+    probe_id: str,
+    group_size: int,
+    catalog: str | None,
+    split: str | None,
+    *,
+    by_rule: bool = True,
 ) -> pl.DataFrame:
     """One row per sample; see `Catalog.bands` for the columns."""
-    counts = outcome_counts(connection, "bands", probe_id, group_size, catalog, split)
-    return with_bands(
-        counts, group_size, early_stops(connection, probe_id, group_size, grader_version(connection, probe_id))
-    )
-
-
-def first_outcomes(connection: duckdb.DuckDBPyConnection, probe_id: str, num_rollouts: int) -> pl.DataFrame:
-    """Counts of each sample's first rollouts; see `Catalog.first_outcomes`."""
-    return outcome_counts(connection, "bands", probe_id, num_rollouts, None, None, widened=False)
+    counts = outcome_counts(connection, "bands", probe_id, group_size, catalog, split, widened=by_rule)
+    version = grader_version(connection, probe_id)
+    early = early_stops(connection, probe_id, group_size, version) if by_rule else EarlyStops(False, {})
+    return with_bands(counts, group_size, early)
 
 
 def outcome_counts(

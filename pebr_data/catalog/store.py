@@ -9,21 +9,21 @@ block, and only then generate, train or think.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from pebr_data.catalog import duplicates, early_stops, frames, gradings, mixtures, rollouts, samples
+from pebr_data.catalog import duplicates, frames, gradings, mixtures, rollouts, samples
 from pebr_data.catalog import golds as corrected
 from pebr_data.catalog.connection import connect, transaction
-from pebr_data.catalog.early_stops import PosteriorStop
+from pebr_data.catalog.early_stops import StopRules
 from pebr_data.catalog.golds import GoldFix
 from pebr_data.catalog.ingest import IngestCounts, ingest
 from pebr_data.catalog.mixtures import Decision, MixtureSummary
-from pebr_data.catalog.pass_rates import bands, first_outcomes, pass_rates
+from pebr_data.catalog.pass_rates import bands, pass_rates
 from pebr_data.catalog.rollouts import KnownProbe, Probe, Usage
 from pebr_data.catalog.stats import Stats, stats
 from pebr_data.types import (
@@ -235,35 +235,10 @@ class Catalog:
         with transaction(self._connection):
             return corrected.save_golds(self._connection, fixes)
 
-    def note_early_stop(self, probe_id: str, group_size: int) -> None:
-        """Records that a probe was told to stop where the band of a group of `group_size` is certain."""
-        early_stops.note_early_stop(self._connection, probe_id, group_size)
-
-    def stops_early(self, probe_id: str, group_size: int) -> bool:
-        """Whether an incomplete group of `group_size` of that probe has a band once both outcomes are in it."""
-        return early_stops.stops_early(self._connection, probe_id, group_size)
-
-    def posterior_stops(self, probe_id: str) -> list[PosteriorStop]:
-        """The splits that a probe stops in as soon as a sample's own band is sure, with the priors it judges by."""
-        return early_stops.posterior_stops(self._connection, probe_id)
-
-    def settle_posterior_stop(self, rule: PosteriorStop) -> PosteriorStop:
-        """Puts that rule in force for a split, and gives it with the priors that hold: the first ones that were kept.
-
-        Its own replace them when another grading judges now, or it covers over twice as many samples.
-        """
-        return early_stops.settle_posterior_stop(self._connection, rule)
-
-    def forget_posterior_stops(self, probe_id: str, splits: Collection[str], group_size: int) -> None:
-        """Lets complete groups count again in these splits, where the rule was about groups of that size or less."""
-        early_stops.forget_posterior_stops(self._connection, probe_id, splits, group_size)
-
-    def first_outcomes(self, probe_id: str, num_rollouts: int) -> pl.DataFrame:
-        """Of each sample with rollouts, what the first `num_rollouts` came to, whatever rule is in force.
-
-        Columns: those of `bands` but `band`.
-        """
-        return first_outcomes(self._connection, probe_id, num_rollouts)
+    @property
+    def stop_rules(self) -> StopRules:
+        """Which probes stop a sample before it has all its rollouts, and how."""
+        return StopRules(self._connection)
 
     def rollout_keys(self, probe_id: str) -> set[tuple[str, int]]:
         """(sample_id, index) of every kept rollout; those that ended in an engine's error are owed again."""
@@ -295,13 +270,11 @@ class Catalog:
         version: str | None = None,
         num_generations: int | None = None,
     ) -> pl.DataFrame:
-        """What a probe says of each sample, one row per sample, by source and position.
+        """What a probe says of each sample: a frame, not lazy, one row per sample, by source and position.
 
         With `catalog` every sample of it is there, probed or not; without, those with rollouts. Only the rollouts with
         indices 0 .. num_rollouts - 1 count, as judged by the grading in force, or by the one that `version` names; all
-        that the rule allows where the probe stops a split's samples by their posterior (`posterior_stops`).
-
-        A frame as `samples_frame` is, but not lazy (`.lazy()` makes it so).
+        that the rule allows where the probe stops a split's samples by their posterior (`stop_rules`).
 
         Columns: sample_id, source, split, skill; num_rollouts, those that say something about the policy, which is the
         sum of num_correct, num_wrong, num_unparsed and num_truncated; num_ungradable and num_error beside them;
@@ -320,17 +293,18 @@ class Catalog:
         return pass_rates(self._connection, probe_id, num_rollouts, catalog, split, version, generations)
 
     def bands(
-        self, probe_id: str, num_rollouts: int = 8, catalog: str | None = None, split: str | None = None
-    ) -> pl.DataFrame:
+        self, probe_id: str, num_rollouts: int = 8, catalog: str | None = None, split: str | None = None,
+        *, by_rule: bool = True,
+    ) -> pl.DataFrame:  # fmt: skip
         """The part of `pass_rates` that selection goes by, sooner, by sample_id.
 
         Columns: sample_id, source, split, skill, answer_type, num_options, num_correct, num_rollouts, num_ungradable,
-        num_error, band.
+        num_error, band. Without `by_rule` only the first `num_rollouts` count, whatever rule the probe stops by.
 
         Raises:
             DataError: There is no such probe or catalog.
         """
-        return bands(self._connection, probe_id, num_rollouts, catalog, split)
+        return bands(self._connection, probe_id, num_rollouts, catalog, split, by_rule=by_rule)
 
     def save_mixture(self, mixture: Mixture, drops: pl.DataFrame) -> None:
         """Saves a frozen choice (`mixtures.freeze_mixture`) and why each other sample was left out: sample_id, reason.

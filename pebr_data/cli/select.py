@@ -69,7 +69,10 @@ def select(
         outdated = opened.outdated_searches(config.name)
         stops_early = any(
             row["probe_id"]
-            and (opened.stops_early(row["probe_id"], config.probe.rollouts) or opened.posterior_stops(row["probe_id"]))
+            and (
+                opened.stop_rules.is_exact(row["probe_id"], config.probe.rollouts)
+                or opened.stop_rules.of(row["probe_id"])
+            )
             for row in rows
         )
     _warn(rows, stops_early)

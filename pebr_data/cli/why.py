@@ -80,7 +80,7 @@ def _rates(
 
 def _num_counted(catalog: Catalog, probe_id: str, sample: Sample, group_size: int) -> int:
     """How many of its rollouts count: those of a group, or all that the probe may make by its posterior."""
-    rules = catalog.posterior_stops(probe_id)
+    rules = catalog.stop_rules.of(probe_id)
     sizes = [one.max_rollouts for one in rules if (one.split, one.group_size) == (sample.split, group_size)]
     return max(sizes, default=group_size)
 

@@ -73,7 +73,7 @@ class SoFar:
     """What the catalog knows of a probe that stops early.
 
     Attributes:
-        seen: What the kept rollouts came to, as `Catalog.first_outcomes` gives it; None before there were any.
+        seen: What the kept rollouts came to, as `Catalog.bands` gives it; None before there were any.
         version: The grading that judges.
         in_force: By split, the rule `posterior` with its priors.
     """
@@ -114,9 +114,9 @@ def read_so_far(catalog: Catalog, fingerprint: Fingerprint, stopping: Stopping) 
     probe_id = fingerprint.probe_id
     version = catalog.grader_version(probe_id)
     return SoFar(
-        seen=None if version is None else catalog.first_outcomes(probe_id, stopping.most),
+        seen=None if version is None else catalog.bands(probe_id, stopping.most, by_rule=False),
         version=grading_in_force(catalog, fingerprint).version if version is None else version,
-        in_force={one.split: one for one in catalog.posterior_stops(probe_id)},
+        in_force={one.split: one for one in catalog.stop_rules.of(probe_id)},
     )
 
 
@@ -168,10 +168,10 @@ def note_exact_stop(store: Path, probe_id: str, group_size: int) -> None:
         BusyError: Another process holds the catalog.
     """
     with Catalog.open(store, read_only=True) as catalog:
-        if catalog.stops_early(probe_id, group_size):
+        if catalog.stop_rules.is_exact(probe_id, group_size):
             return
     with Catalog.open(store) as catalog:
-        catalog.note_early_stop(probe_id, group_size)
+        catalog.stop_rules.note_exact(probe_id, group_size)
 
 
 def end_posterior_stop(store: Path, probe_id: str, covered: Mapping[str, int], group_size: int) -> None:
@@ -181,13 +181,13 @@ def end_posterior_stop(store: Path, probe_id: str, covered: Mapping[str, int], g
         BusyError: Another process holds the catalog.
     """
     with Catalog.open(store, read_only=True) as catalog:
-        rules = catalog.posterior_stops(probe_id)
+        rules = catalog.stop_rules.of(probe_id)
     ended = [
         one.split for one in rules if one.group_size <= group_size and one.num_samples <= covered.get(one.split, 0)
     ]
     if ended:
         with Catalog.open(store) as catalog:
-            catalog.forget_posterior_stops(probe_id, ended, group_size)
+            catalog.stop_rules.forget(probe_id, ended, group_size)
 
 
 def count_splits(samples: Sequence[Sample]) -> Mapping[str, int]:

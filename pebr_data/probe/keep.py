@@ -173,6 +173,6 @@ class Keeper:
             with Catalog.open(self.store, wait_seconds=wait_seconds) as catalog:
                 catalog.register_probe(self.fingerprint)
                 if self.stops_at is not None:
-                    catalog.note_early_stop(self.fingerprint.probe_id, self.stops_at)
+                    catalog.stop_rules.note_exact(self.fingerprint.probe_id, self.stops_at)
                 catalog.merge_rollouts(self.unmerged)
             self.unmerged = []

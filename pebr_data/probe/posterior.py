@@ -89,7 +89,7 @@ class PosteriorRule:
         if self._store is None:
             return rule
         with Catalog.open(self._store, wait_seconds=PATIENCE_SECONDS) as catalog:
-            return catalog.settle_posterior_stop(rule)
+            return catalog.stop_rules.settle(rule)
 
     def _judge_by(self, rule: PosteriorStop) -> None:
         here = [number for number, (split, *_) in enumerate(self._strata) if split == rule.split]

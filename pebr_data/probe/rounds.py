@@ -1,6 +1,6 @@
 """Rounds: which of the owed rollouts to ask for next. All of them or, where a sample may need fewer, a few.
 
-    rounds = Rounds(owed, 8, ExactRule(sample_ids, 8, catalog.first_outcomes(probe_id, 8)))
+    rounds = Rounds(owed, 8, ExactRule(8, len(owed)), catalog.bands(probe_id, 8, by_rule=False))
     for asked in rounds:
         ...                         # make them, and tell each outcome: rounds.see(key, outcome)
 
@@ -77,7 +77,7 @@ class Rounds:
             all samples also those that owe none.
         most: The rollouts of each sample at most.
         rule: When a sample has enough; None to ask for everything at once.
-        seen: With a rule, what the kept rollouts came to, as `Catalog.first_outcomes` gives it.
+        seen: With a rule, what the kept rollouts came to, as `Catalog.bands` gives it.
     """
 
     def __init__(

@@ -12,7 +12,6 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from pebr_data.catalog.store import Catalog
@@ -40,59 +39,19 @@ from pebr_data.probe.pace import Pace, find_pace, write_pace
 from pebr_data.probe.plan import ProbePlan, make_plan, owed_keys
 from pebr_data.probe.recover import recover
 from pebr_data.probe.requests import OwedRequests
+from pebr_data.probe.result import ProbeResult
 from pebr_data.probe.rounds import Rounds
 from pebr_data.probe.shard import WHOLE, Shard
 from pebr_data.probe.spool import SpoolWriter, read_spool
 from pebr_data.probe.stop import stop_on_signals
 from pebr_data.prompts import open_template
-from pebr_data.types import Fingerprint, Json, Outcome, Sample, StopRule
+from pebr_data.types import Fingerprint, Json, Sample, StopRule
 
 GIVE_UP_AFTER = 512
 """Rollouts that all fail, and nothing but them, before the probe is given up."""
 
 Stop = Callable[[], object]
 """Asked between batches; true ends the probe in good order. May return the signal that was received."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeResult:
-    """What a probe did.
-
-    Attributes:
-        probe_id: Names the fingerprint.
-        fingerprint: The policy.
-        num_samples: Samples it covers.
-        num_rollouts: Rollouts wanted of each, at most.
-        num_kept: Wanted rollouts that were kept before.
-        num_recovered: Wanted rollouts that an earlier run had left in the spool.
-        num_spared: Wanted rollouts that were not needed: the band of their sample is known without them.
-        num_generated: Rollouts made now, failed ones included.
-        num_failed: Rollouts among them that the engine failed on; they are owed again.
-        outcomes: How the rollouts made now were graded.
-        errors: Messages of failed rollouts, a few different ones.
-        damaged: Places in the spool where a record went bad; what they held is owed again unless it was merged.
-        seconds: Time that generating, grading and keeping took.
-    """
-
-    probe_id: str
-    fingerprint: Fingerprint
-    num_samples: int
-    num_rollouts: int
-    num_kept: int
-    num_recovered: int
-    num_spared: int
-    num_generated: int
-    num_failed: int
-    outcomes: Mapping[Outcome, int]
-    errors: tuple[str, ...]
-    damaged: tuple[str, ...]
-    seconds: float
-
-    @property
-    def num_owed(self) -> int:
-        """Wanted rollouts that are still not kept, and needed."""
-        kept = self.num_kept + self.num_recovered + self.num_generated - self.num_failed
-        return self.num_samples * self.num_rollouts - kept - self.num_spared
 
 
 def model_of(config: CatalogConfig, model: str | Path) -> ResolvedModel:

@@ -213,7 +213,7 @@ def test_a_rollout_that_says_nothing_lets_its_sample_neither_stop_nor_have_a_ban
     seen_both = [Outcome.CORRECT, Outcome.WRONG]
     merge_outcomes(store, {useless: [*seen_both, Outcome.UNGRADABLE], usual: seen_both})
     with Catalog.open(store) as catalog:
-        catalog.note_early_stop(PROBE, 4)
+        catalog.stop_rules.note_exact(PROBE, 4)
     assert bands(store, 4) == ["unprobed", "medium"]
 
 

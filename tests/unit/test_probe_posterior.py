@@ -80,7 +80,7 @@ def rates(store: Path) -> pl.DataFrame:
 
 def rule_of(store: Path) -> PosteriorStop:
     with Catalog.open(store, read_only=True) as catalog:
-        (rule,) = catalog.posterior_stops(PROBE)
+        (rule,) = catalog.stop_rules.of(PROBE)
     return rule
 
 
