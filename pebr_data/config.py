@@ -64,6 +64,7 @@ class ProbeConfig(StrictModel):
     The paper's probe showed the policy up to 4,194,304 pixels and trained it on 802,816; here both use the latter.
 
     Attributes:
+        shuffle_options: Every rollout is shown the options of a multiple-choice question in an order of its own.
         rollouts: Completions per sample: the paper's G.
         stop: `exact` makes no more rollouts of a sample once the band of all G is certain; `posterior` goes on until
             one band has probability `confidence`, or `max_rollouts` are made.
@@ -79,6 +80,7 @@ class ProbeConfig(StrictModel):
     top_p: float = Field(default=0.99, gt=0, le=1)
     max_completion_length: int = Field(default=2048, ge=1)
     max_pixels: int = Field(default=802_816, ge=28 * 28)
+    shuffle_options: bool = False
     rollouts: int = Field(default=8, ge=1)
     stop: StopRule = StopRule.NONE
     confidence: float = Field(default=0.9, gt=1 / 3, lt=1)

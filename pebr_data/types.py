@@ -131,7 +131,8 @@ class Fingerprint:
     """A policy: a model together with everything that shapes its answers.
 
     `revision` is the model's content digest when the model is a local directory, else the hub revision.
-    Batch size and device are not in it: they do not change which answers are likely.
+    Batch size and device are not in it: they do not change which answers are likely. With `shuffle_options` each
+    rollout is shown a multiple-choice question's options in an order of its own.
     """
 
     model: str
@@ -143,6 +144,7 @@ class Fingerprint:
     max_completion_length: int
     max_pixels: int
     engine: str
+    shuffle_options: bool = False
 
     @property
     def probe_id(self) -> str:
@@ -161,6 +163,8 @@ class Fingerprint:
             "max_completion_length": self.max_completion_length,
             "max_pixels": self.max_pixels,
             "engine": self.engine,
+            # Probes from before there was a choice keep their ids.
+            **({"shuffle_options": True} if self.shuffle_options else {}),
         }
 
 
@@ -211,11 +215,15 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """One completion of one sample by one policy, with its grade."""
+    """One completion of one sample by one policy, with its grade.
+
+    `order` says which of the sample's options stood under A, B, …, counted from 0; empty: they stood as they are.
+    """
 
     key: RolloutKey
     generation: Generation
     grade: Grade
+    order: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

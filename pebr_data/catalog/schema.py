@@ -46,6 +46,11 @@ def m007_posterior_stops(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(load_query("m007_posterior_stops"))
 
 
+def m008_option_order(connection: duckdb.DuckDBPyConnection) -> None:
+    """In which order a rollout was shown its options."""
+    connection.execute(load_query("m008_option_order"))
+
+
 # Append only: a released migration is never edited, because catalogs exist that ran it.
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m001_tables,
@@ -55,6 +60,7 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m005_constraints,
     m006_early_stops,
     m007_posterior_stops,
+    m008_option_order,
 )
 
 

@@ -29,7 +29,6 @@ from pebr_data.catalog.stats import Stats, stats
 from pebr_data.types import (
     Candidate,
     Fingerprint,
-    FinishReason,
     Grade,
     Json,
     Mixture,
@@ -123,7 +122,7 @@ class Catalog:
         """A probe's rollouts with the grades that count as a lazy frame, as `samples_frame` has it.
 
         Columns: sample_id, idx, completion, num_tokens, finish_reason, num_prompt_tokens, num_image_tokens, error,
-        outcome, answer, reason, grader_version.
+        outcome, answer, reason, grader_version, option_order.
 
         Raises:
             DataError: There is no such probe.
@@ -199,8 +198,8 @@ class Catalog:
         """Where the rollouts lie that a grading has not judged: row numbers for `completions_at`, ascending, int64."""
         return gradings.ungraded(self._connection, probe_id, version)
 
-    def completions_at(self, probe_id: str, places: Sequence[int]) -> list[tuple[str, int, str, FinishReason]]:
-        """The probe's rollouts at these row numbers: (sample_id, index, completion, finish reason), in no order.
+    def completions_at(self, probe_id: str, places: Sequence[int]) -> list[gradings.Completion]:
+        """The probe's rollouts at these row numbers, in no order.
 
         A row number holds for as long as nobody writes to its row; one that has moved is left out.
         """

@@ -77,7 +77,7 @@ def _show_sample(sample_id: str, store: Path, as_json: bool) -> None:
         draw_image(path)
     _print_sample(sample, source_answer, images, decisions)
     for probe, rollouts in probed:
-        _print_rollouts(probe, rollouts)
+        _print_rollouts(probe, sample, rollouts)
     name_next("pebr-data", "stats", *store_arguments(store, DEFAULT_STORE))
 
 
@@ -121,6 +121,7 @@ def _as_json(
                         "num_tokens": rollout.generation.num_tokens,
                         "finish_reason": rollout.generation.finish_reason,
                         "completion": rollout.generation.completion,
+                        "option_order": list(rollout.order) or None,
                     }
                     for rollout in rollouts
                 ],
@@ -151,7 +152,9 @@ def _print_sample(sample: Sample, source_answer: str, images: Sequence[Path], de
             print(f"{name + ':':<13} {_indented(str(value), 14)}")
 
 
-def _print_rollouts(probe: KnownProbe, rollouts: Sequence[Rollout]) -> None:
+def _print_rollouts(probe: KnownProbe, sample: Sample, rollouts: Sequence[Rollout]) -> None:
+    from pebr_data.shuffled import reordered
+
     fingerprint = probe.fingerprint
     num_correct = sum(rollout.grade.outcome == "correct" for rollout in rollouts)
     print(
@@ -161,6 +164,8 @@ def _print_rollouts(probe: KnownProbe, rollouts: Sequence[Rollout]) -> None:
     for rollout in rollouts:
         grade, generation = rollout.grade, rollout.generation
         print(f"  {rollout.key.index}: {grade.outcome}, {generation.num_tokens} tokens, {grade.reason}")
+        if rollout.order:
+            print(f"     options: {' | '.join(reordered(sample, rollout.order).options)}")
         print(f"     {_indented(generation.completion, 5)}")
 
 

@@ -45,6 +45,7 @@ from pebr_data.probe.shard import WHOLE, Shard
 from pebr_data.probe.spool import SpoolWriter, read_spool
 from pebr_data.probe.stop import stop_on_signals
 from pebr_data.prompts import open_template
+from pebr_data.shuffled import say_unshuffled
 from pebr_data.types import Fingerprint, Json, Sample, StopRule
 
 GIVE_UP_AFTER = 512
@@ -80,6 +81,7 @@ def fingerprint_of(config: CatalogConfig, model: ResolvedModel) -> Fingerprint:
         max_completion_length=settings.max_completion_length,
         max_pixels=settings.max_pixels,
         engine=require_engine(settings.engine),
+        shuffle_options=settings.shuffle_options,
     )
 
 
@@ -286,6 +288,8 @@ def run_probe(
         num_left = rounds.num_owed + rounds.num_spared
         keeper = Keeper(store, shard, fingerprint, grading, num_done, num_left, rounds, stops_at, progress)
         if rounds.num_owed and not stop_requested():
+            if fingerprint.shuffle_options:
+                say_unshuffled(samples)
             write_fingerprint(directory, fingerprint)
             keeper.note()
             _generate(load_engine(), with_golds(store, samples, grading), keeper, stop_requested)
