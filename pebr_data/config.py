@@ -41,6 +41,7 @@ __all__ = [
     "HubSourceConfig",
     "MixtureConfig",
     "Name",
+    "PerceptionConfig",
     "ProbeConfig",
     "RowCondition",
     "RowSourceConfig",
@@ -56,6 +57,28 @@ __all__ = [
 
 EngineName = Literal["transformers", "vllm", "server"]
 """The names in `pebr_data.engines.base.ENGINES`, which lies in a layer above."""
+
+
+class PerceptionConfig(StrictModel):
+    """How a probe scores the parts of the perception reward; none of it is part of the fingerprint.
+
+    Attributes:
+        clip: The dual encoder of `similarity`, as the recipe's `reward_models.clip`; without, that part is not scored.
+        floor: As of the reward `similarity`.
+        ceiling: Likewise.
+        max_tokens: As of the reward `length`.
+    """
+
+    clip: str | None = Field(default=None, min_length=1)
+    floor: float = Field(default=0.0, ge=-1, lt=1)
+    ceiling: float = Field(default=0.4, gt=-1, le=1)
+    max_tokens: int = Field(default=512, ge=1)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> PerceptionConfig:
+        if self.floor >= self.ceiling:
+            raise ValueError("`floor` must lie below `ceiling`")
+        return self
 
 
 class ProbeConfig(StrictModel):
@@ -85,6 +108,7 @@ class ProbeConfig(StrictModel):
     stop: StopRule = StopRule.NONE
     confidence: float = Field(default=0.9, gt=1 / 3, lt=1)
     max_rollouts: int | None = Field(default=None, ge=1)
+    perception: PerceptionConfig = PerceptionConfig()
     engine: EngineName = "transformers"
     engine_options: dict[str, Json] = Field(default_factory=dict)
     split: str | None = "train"

@@ -51,6 +51,11 @@ def m008_option_order(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(load_query("m008_option_order"))
 
 
+def m009_perception(connection: duckdb.DuckDBPyConnection) -> None:
+    """What the parts of the perception reward come to."""
+    connection.execute(load_query("m009_perception"))
+
+
 # Append only: a released migration is never edited, because catalogs exist that ran it.
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m001_tables,
@@ -61,6 +66,7 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m006_early_stops,
     m007_posterior_stops,
     m008_option_order,
+    m009_perception,
 )
 
 

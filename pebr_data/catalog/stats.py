@@ -10,6 +10,7 @@ import polars as pl
 from pebr_data.catalog.early_stops import early_stops
 from pebr_data.catalog.gradings import grader_version
 from pebr_data.catalog.pass_rates import outcome_counts, with_bands
+from pebr_data.catalog.perception import Perception
 from pebr_data.catalog.queries import load_query
 from pebr_data.catalog.rollouts import Probe, known_probes, list_probes
 from pebr_data.catalog.samples import catalog_names
@@ -38,6 +39,7 @@ class Stats:
         strata: catalog, probe_id, split, source, answer_type, num_samples (those with rollouts), and of the prior that
             was fitted to them pass_rate (its mean), never (P(p = 0)), guessed (P(p = chance)), always (P(p = 1)),
             informative (of a group of G), prior (where it comes from); likewise.
+        perception: `Perception.parts`.
     """
 
     probes: tuple[Probe, ...]
@@ -46,6 +48,7 @@ class Stats:
     bands: pl.DataFrame
     outcomes: pl.DataFrame
     strata: pl.DataFrame
+    perception: pl.DataFrame
 
 
 def stats(connection: duckdb.DuckDBPyConnection, catalog: str | None, group_size: int) -> Stats:
@@ -71,6 +74,7 @@ def stats(connection: duckdb.DuckDBPyConnection, catalog: str | None, group_size
         bands=pl.concat(bands) if bands else _empty(("num_samples", *Band)),
         outcomes=pl.concat(outcomes) if outcomes else _empty(("num_samples", *Outcome)),
         strata=pl.concat(strata),
+        perception=Perception(connection).parts(catalog),
     )
 
 

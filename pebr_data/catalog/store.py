@@ -24,6 +24,7 @@ from pebr_data.catalog.golds import GoldFix
 from pebr_data.catalog.ingest import IngestCounts, ingest
 from pebr_data.catalog.mixtures import Decision, MixtureSummary
 from pebr_data.catalog.pass_rates import bands, pass_rates
+from pebr_data.catalog.perception import Perception
 from pebr_data.catalog.rollouts import KnownProbe, Probe, Usage
 from pebr_data.catalog.stats import Stats, stats
 from pebr_data.types import (
@@ -236,8 +237,13 @@ class Catalog:
 
     @property
     def stop_rules(self) -> StopRules:
-        """Which probes stop a sample before it has all its rollouts, and how."""
+        """Which probes stop a sample before it has all its rollouts."""
         return StopRules(self._connection)
+
+    @property
+    def perception(self) -> Perception:
+        """What the parts of the perception reward come to."""
+        return Perception(self._connection)
 
     def rollout_keys(self, probe_id: str) -> set[tuple[str, int]]:
         """(sample_id, index) of every kept rollout; those that ended in an engine's error are owed again."""
@@ -362,11 +368,7 @@ class Catalog:
         return stats(self._connection, catalog, num_rollouts)
 
     def compared_samples(self, catalog: str) -> pl.DataFrame:
-        """What is compared of a catalog's samples; see `duplicates.compared_samples`.
-
-        Raises:
-            DataError: The store has no such catalog.
-        """
+        """What is compared of a catalog's samples; see `duplicates.compared_samples`."""
         return duplicates.compared_samples(self._connection, catalog)
 
     def compared_images(self, catalog: str) -> pl.DataFrame:

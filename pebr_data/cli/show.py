@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +16,7 @@ from pebr_data.errors import UsageError
 
 if TYPE_CHECKING:
     from pebr_data.catalog.mixtures import Decision
+    from pebr_data.catalog.perception import PartScore
     from pebr_data.catalog.rollouts import KnownProbe
     from pebr_data.types import Json, Rollout, Sample
 
@@ -66,18 +67,20 @@ def _show_sample(sample_id: str, store: Path, as_json: bool) -> None:
         sample = catalog.samples(sample_ids=[sample_id])[0]
         source_answer = catalog.samples(sample_ids=[sample_id], golds=SOURCE_GOLDS)[0].answer
         probed = [(probe, catalog.rollouts(probe.probe_id, [sample_id])) for probe in catalog.known_probes()]
+        parts = {probe.probe_id: catalog.perception.of(probe.probe_id, sample_id) for probe, _ in probed}
         decisions = catalog.decisions(sample_id)
     image_store = ImageStore(store / "images")
     images = [image_store.path(image_hash) for image_hash in sample.image_hashes]
     probed = [(probe, rollouts) for probe, rollouts in probed if rollouts]
     if as_json:
-        print_json(_as_json(sample, source_answer, images, decisions, probed))
+        print_json(_as_json(sample, source_answer, images, decisions, probed, parts))
         return
     for path in images:
         draw_image(path)
     _print_sample(sample, source_answer, images, decisions)
     for probe, rollouts in probed:
         _print_rollouts(probe, sample, rollouts)
+        _print_parts(parts[probe.probe_id])
     name_next("pebr-data", "stats", *store_arguments(store, DEFAULT_STORE))
 
 
@@ -87,6 +90,7 @@ def _as_json(
     images: Sequence[Path],
     decisions: Sequence[Decision],
     probed: Sequence[tuple[KnownProbe, list[Rollout]]],
+    parts: Mapping[str, Sequence[PartScore]],
 ) -> Json:
     return {
         "sample_id": sample.sample_id,
@@ -111,6 +115,10 @@ def _as_json(
                 "probe_id": probe.probe_id,
                 "fingerprint": probe.fingerprint.to_json(),
                 "grader_version": probe.grader_version,
+                "perception": {
+                    one.part: {"mean": one.mean, "deviation": one.deviation, "noise": one.noise}
+                    for one in parts[probe.probe_id]
+                },
                 "rollouts": [
                     {
                         "index": rollout.key.index,
@@ -167,6 +175,15 @@ def _print_rollouts(probe: KnownProbe, sample: Sample, rollouts: Sequence[Rollou
         if rollout.order:
             print(f"     options: {' | '.join(reordered(sample, rollout.order).options)}")
         print(f"     {_indented(generation.completion, 5)}")
+
+
+def _print_parts(parts: Sequence[PartScore]) -> None:
+    told = [
+        f"{one.part} {one.mean:.2f}" + ("" if one.deviation is None else f", deviation {one.deviation:.2f}")
+        for one in parts
+    ]
+    if told:
+        print(f"  perception reward: {'; '.join(told)}")
 
 
 def _indented(text: str, width: int) -> str:

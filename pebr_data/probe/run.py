@@ -36,6 +36,7 @@ from pebr_data.probe.in_force import grading_in_force, with_golds
 from pebr_data.probe.keep import Keeper, Progress
 from pebr_data.probe.lock import probe_lock
 from pebr_data.probe.pace import Pace, find_pace, write_pace
+from pebr_data.probe.perception import score_perception
 from pebr_data.probe.plan import ProbePlan, make_plan, owed_keys
 from pebr_data.probe.recover import recover
 from pebr_data.probe.requests import OwedRequests
@@ -193,7 +194,7 @@ def probe(
     name, max_pixels = fingerprint.engine, fingerprint.max_pixels
     options = {**config.probe.engine_options, **(engine_options or {})}
     stopping = _stopping(config, num_rollouts, rule, confidence, max_rollouts)
-    return run_probe(
+    result = run_probe(
         store,
         _samples(config, store, split, limit),
         fingerprint,
@@ -207,6 +208,8 @@ def probe(
         stop=stop,
         resume=resume,
     )
+    score_perception(store, result.probe_id, config.probe.perception)
+    return result
 
 
 def run_probe(
