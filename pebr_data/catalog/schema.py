@@ -56,6 +56,11 @@ def m009_perception(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(load_query("m009_perception"))
 
 
+def m010_added(connection: duckdb.DuckDBPyConnection) -> None:
+    """When a catalog got a sample."""
+    connection.execute(load_query("m010_added"))
+
+
 # Append only: a released migration is never edited, because catalogs exist that ran it.
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m001_tables,
@@ -67,6 +72,7 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m007_posterior_stops,
     m008_option_order,
     m009_perception,
+    m010_added,
 )
 
 

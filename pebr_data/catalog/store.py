@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,8 +98,11 @@ class Catalog:
         sample_ids: Sequence[str] | None = None,
         *,
         golds: str | None = None,
+        since: datetime | None = None,
     ) -> list[Sample]:
         """Samples that meet every filter given, by source and position; with `sample_ids`, in that order.
+
+        With `since` only those that the catalog got then (UTC) or later, as far as that was noted.
 
         Their answers are the corrected golds in force where there are any; with `golds`, those of that set, and with
         `SOURCE_GOLDS` the sources' own.
@@ -106,7 +110,7 @@ class Catalog:
         Raises:
             DataError: The store has no such catalog; or, with `sample_ids` alone, one of the samples is not there.
         """
-        return samples.read_samples(self._connection, catalog, split, sample_ids, golds)
+        return samples.read_samples(self._connection, catalog, split, sample_ids, golds, since)
 
     def samples_frame(self, catalog: str | None = None, split: str | None = None) -> pl.LazyFrame:
         """The same samples as a lazy frame, a row each; collect it before the catalog closes.
@@ -250,11 +254,7 @@ class Catalog:
         return rollouts.rollout_keys(self._connection, probe_id)
 
     def rollouts(self, probe_id: str, sample_ids: Sequence[str] | None = None) -> list[Rollout]:
-        """A probe's rollouts with their grades by the grading in force, by sample and index, errors included.
-
-        Raises:
-            DataError: There is no such probe.
-        """
+        """A probe's rollouts with their grades by the grading in force, by sample and index, errors included."""
         return rollouts.read_rollouts(self._connection, probe_id, sample_ids)
 
     def completion_lengths(self, probe_id: str, sample_ids: Sequence[str], num_rollouts: int = 8) -> pl.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,7 @@ from pebr_data.errors import UsageError
 from pebr_data.types import StopRule
 
 if TYPE_CHECKING:
+    from pebr_data.probe.estimate import Estimate
     from pebr_data.probe.plan import ProbePlan
     from pebr_data.probe.run import ProbeResult
 
@@ -28,6 +30,23 @@ def probe(
     ] = None,
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, metavar="N", help="Probe only the first N samples of the split.")
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--where",
+            metavar="KEY=VALUE",
+            help="Probe only samples with this source, skill or answer_type; may be given several times, values of one "
+            "key are alternatives.",
+        ),
+    ] = None,
+    mixture: Annotated[
+        str | None,
+        typer.Option("--mixture", metavar="NAME", help="Probe only the samples of this mixture, as last selected."),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="DATE", help="Probe only samples that were built then (UTC) or later."),
     ] = None,
     rollouts: Annotated[
         int | None,
@@ -77,6 +96,15 @@ def probe(
             help="How the engine is run (batch_size, base_url, …), before the YAML's; may be given several times.",
         ),
     ] = None,
+    pilot: Annotated[
+        int | None,
+        typer.Option(
+            "--pilot",
+            min=1,
+            metavar="N",
+            help="With --dry-run: first make all rollouts of N samples, which are kept, and estimate by them.",
+        ),
+    ] = None,
     store: Store = DEFAULT_STORE,
     wait: Wait = DEFAULT_WAIT,
     as_json: AsJson = False,
@@ -89,9 +117,11 @@ def probe(
     from pebr_data.config import load_catalog_config
     from pebr_data.engine_options import open_options, parse_options
     from pebr_data.probe.changed import require_unchanged
+    from pebr_data.probe.pilot import make_pilot
     from pebr_data.probe.run import plan_probe
     from pebr_data.probe.run import probe as run_probe
     from pebr_data.probe.shard import WHOLE, parse_shard
+    from pebr_data.probe.subset import Subset, parse_since, parse_where
     from pebr_data.select.default_probe import remember_probe
 
     config = load_catalog_config(catalog)
@@ -100,6 +130,8 @@ def probe(
     given_options = {
         "--split": split,
         "--limit": limit,
+        "--mixture": mixture,
+        "--since": since,
         "--rollouts": rollouts,
         "--stop": stop,
         "--confidence": confidence,
@@ -110,20 +142,26 @@ def probe(
     if rule is not StopRule.POSTERIOR and (confidence is not None or max_rollouts is not None):
         raise UsageError("--confidence and --max-rollouts belong to the rule `posterior`", help="--stop posterior")
     given = [word for name, value in given_options.items() if value is not None for word in (name, str(value))]
+    given += [word for text in where or () for word in ("--where", text)]
     given += [word for text in engine_options or () for word in ("--engine-option", text)]
+    moment = None if since is None else parse_since(since)
+    subset = Subset(split=split, where=parse_where(where or ()), mixture=mixture, since=moment, limit=limit)
     again = ["pebr-data", "probe", str(catalog), "--model", model, *given, *(["--new"] if new else []), *here]
     options = parse_options(engine_options or ())
     # Wrong ones are told at once, whether or not anything is owed.
     open_options(config.probe.engine, {**config.probe.engine_options, **options})
     if not new:
         require_unchanged(config, store, model, split)
+    if pilot is not None and not dry_run:
+        raise UsageError("--pilot belongs to --dry-run", help="leave it out: a probe needs no pilot")
     if dry_run:
+        if pilot is not None:
+            make_pilot(config, store, model, subset, pilot, num_rollouts=rollouts, engine_options=options)
         plan = plan_probe(
             config,
             store,
             model,
-            split=split,
-            limit=limit,
+            subset=subset,
             num_rollouts=rollouts,
             rule=stop,
             confidence=confidence,
@@ -138,8 +176,7 @@ def probe(
             config,
             store,
             model,
-            split=split,
-            limit=limit,
+            subset=subset,
             num_rollouts=rollouts,
             rule=stop,
             confidence=confidence,
@@ -174,6 +211,7 @@ def _print_plan(plan: ProbePlan, as_json: bool, *, at_most: bool) -> None:
                 "max_tokens": plan.max_tokens,
                 "expected_tokens": plan.expected_tokens,
                 "expected_seconds": plan.expected_seconds,
+                "estimate": None if plan.estimate is None else asdict(plan.estimate),
             }
         )
         return
@@ -185,17 +223,36 @@ def _print_plan(plan: ProbePlan, as_json: bool, *, at_most: bool) -> None:
         ("rollouts owed, at most" if at_most else "rollouts owed", plan.num_owed),
         ("tokens to generate, at most", plan.max_tokens),
     ]
-    if plan.num_owed and plan.expected_tokens is not None:
+    if plan.num_owed and plan.estimate is None and plan.expected_tokens is not None:
         rows.append(("tokens to generate, at the mean length so far", plan.expected_tokens))
     print_table((f"probe {plan.probe_id}: {plan.fingerprint.model}", ""), rows)
+    if plan.estimate is not None:
+        _print_estimate(plan.estimate)
     if not plan.num_owed:
         talk("note: everything was probed before")
+    elif plan.estimate is not None and plan.estimate.seconds is not None:
+        talk("note: loading the model comes on top; the time goes by this probe's pace here")
     elif plan.pace is None or plan.expected_seconds is None:
-        talk("note: how long that takes is known once this model was probed here; --limit 8 is enough to find out")
+        talk("note: how long that takes is known once this model was probed here; --pilot 8 finds out")
     else:
         rate = rate_text(plan.pace.num_rollouts / plan.pace.seconds)
         measured = f"{rate} measured here on {plan.pace.num_rollouts:,} rollouts"
         talk(f"note: about {duration(plan.expected_seconds)}, going by {measured}, and loading the model")
+
+
+def _print_estimate(told: Estimate) -> None:
+    """What is still to be made, with intervals."""
+    rows = [
+        (name, *(show(one) for one in (amount.mean, amount.low, amount.high)))
+        for name, amount, show in (
+            ("rollouts", told.rollouts, lambda value: f"{value:,.0f}"),
+            ("tokens", told.tokens, lambda value: f"{value:,.0f}"),
+            ("time", told.seconds, duration),
+        )
+        if amount is not None
+    ]
+    print(f"\nstill to be made, going by the rollouts of {told.num_measured:,} samples; 95 times in 100 between")
+    print_table(("", "expected", "at least", "at most"), rows)
 
 
 def _print_result(result: ProbeResult, as_json: bool) -> None:

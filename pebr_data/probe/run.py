@@ -12,12 +12,13 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from pebr_data.catalog.store import Catalog
 from pebr_data.config import CatalogConfig
 from pebr_data.engines.base import Engine, Sampling, open_engine, require_engine
-from pebr_data.errors import DataError, Interrupted, PebrError, UnavailableError, UsageError
+from pebr_data.errors import Interrupted, PebrError, UnavailableError, UsageError
 from pebr_data.grading import Grader
 from pebr_data.grading.versions import Grading
 from pebr_data.images import ImageStore
@@ -31,11 +32,12 @@ from pebr_data.probe.early_stop import (
     open_rounds,
     read_so_far,
 )
+from pebr_data.probe.estimate import estimate
 from pebr_data.probe.fingerprint import write_fingerprint
 from pebr_data.probe.in_force import grading_in_force, with_golds
 from pebr_data.probe.keep import Keeper, Progress
 from pebr_data.probe.lock import probe_lock
-from pebr_data.probe.pace import Pace, find_pace, write_pace
+from pebr_data.probe.pace import Pace, find_pace, own_pace, write_pace
 from pebr_data.probe.perception import score_perception
 from pebr_data.probe.plan import ProbePlan, make_plan, owed_keys
 from pebr_data.probe.recover import recover
@@ -45,6 +47,7 @@ from pebr_data.probe.rounds import Rounds
 from pebr_data.probe.shard import WHOLE, Shard
 from pebr_data.probe.spool import SpoolWriter, read_spool
 from pebr_data.probe.stop import stop_on_signals
+from pebr_data.probe.subset import Subset, read_samples
 from pebr_data.prompts import open_template
 from pebr_data.shuffled import say_unshuffled
 from pebr_data.types import Fingerprint, Json, Sample, StopRule
@@ -93,6 +96,7 @@ def plan_probe(
     *,
     split: str | None = None,
     limit: int | None = None,
+    subset: Subset | None = None,
     num_rollouts: int | None = None,
     rule: StopRule | None = None,
     confidence: float | None = None,
@@ -110,7 +114,8 @@ def plan_probe(
     """
     fingerprint = fingerprint_of(config, model_of(config, model))
     probe_id = fingerprint.probe_id
-    samples = _samples(config, store, split, limit)
+    samples = read_samples(config, store, Subset(split=split, limit=limit) if subset is None else subset)
+    directory = _directory(store, probe_id)
     covered = count_splits(samples)
     samples = list(shard.part(samples))
     stopping = _stopping(config, num_rollouts, rule, confidence, max_rollouts)
@@ -120,7 +125,7 @@ def plan_probe(
         pace = find_pace(store, fingerprint, [probe.fingerprint for probe in catalog.probes()])
     unmerged = {
         rollout.key: rollout.grade.outcome
-        for segment in read_spool(_directory(store, probe_id) / "spool")
+        for segment in read_spool(directory / "spool")
         for rollout in segment.rollouts
         if rollout.generation.finish_reason != "error" and (rollout.key.sample_id, rollout.key.index) not in kept
     }
@@ -129,10 +134,15 @@ def plan_probe(
     so_far = so_far.and_these({key: outcome for key, outcome in unmerged.items() if key.index < stopping.most})
     rounds = open_rounds(probe_id, samples, owed, stopping, so_far, covered=covered)
     plan = make_plan(fingerprint, len(samples), stopping.most, rounds, pace)
-    if plan.num_owed:
-        with Catalog.open(store, read_only=True) as catalog:
-            grading_in_force(catalog, fingerprint)
-    return plan
+    if not plan.num_owed:
+        return plan
+    with Catalog.open(store, read_only=True) as catalog:
+        grading_in_force(catalog, fingerprint)
+        if catalog.grader_version(probe_id) is None:
+            return plan
+        counts = catalog.bands(probe_id, stopping.most, by_rule=False)
+        lengths = catalog.completion_lengths(probe_id, [one.sample_id for one in samples], stopping.most)
+    return replace(plan, estimate=estimate(samples, counts, lengths, plan.num_owed, stopping, own_pace(directory)))
 
 
 def probe(
@@ -142,6 +152,7 @@ def probe(
     *,
     split: str | None = None,
     limit: int | None = None,
+    subset: Subset | None = None,
     num_rollouts: int | None = None,
     rule: StopRule | None = None,
     confidence: float | None = None,
@@ -161,6 +172,7 @@ def probe(
         model: A name that `resolve_model` understands; for a server, `served_model`.
         split: The split to probe, instead of the configured one.
         limit: Only the first samples, this many.
+        subset: Which samples, instead of `split` and `limit`.
         num_rollouts: Completions of each sample, instead of the configured number.
         rule: When a sample has enough of them, instead of the configured rule.
         confidence: Of the rule `posterior`, instead of the configured one.
@@ -196,7 +208,7 @@ def probe(
     stopping = _stopping(config, num_rollouts, rule, confidence, max_rollouts)
     result = run_probe(
         store,
-        _samples(config, store, split, limit),
+        read_samples(config, store, Subset(split=split, limit=limit) if subset is None else subset),
         fingerprint,
         lambda: engine if engine is not None else open_engine(name, resolved, max_pixels=max_pixels, **options),
         num_rollouts=stopping.group_size,
@@ -376,20 +388,6 @@ def _stopping(
 
 def _is_hopeless(keeper: Keeper) -> bool:
     return keeper.num_generated >= GIVE_UP_AFTER and keeper.all_failed
-
-
-def _samples(config: CatalogConfig, store: Path, split: str | None, limit: int | None) -> list[Sample]:
-    wanted = config.probe.split if split is None else split
-    with Catalog.open(store, read_only=True) as catalog:
-        samples = catalog.samples(config.name, wanted)
-    if not samples:
-        within = f"the split {wanted!r} of the catalog {config.name!r}" if wanted else f"the catalog {config.name!r}"
-        raise DataError(
-            f"there are no samples in {within}",
-            where=str(store),
-            help=f"name another split, or build it: pebr-data build {config.path} --store {store}",
-        )
-    return samples[:limit]
 
 
 def _directory(store: Path, probe_id: str) -> Path:

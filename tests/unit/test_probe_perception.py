@@ -1,4 +1,4 @@
-"""One probe serves both stages: its rollouts are scored by the parts of the perception reward, by training's functions."""
+"""One probe serves both stages: its rollouts are scored by the parts of the perception reward as training would."""
 
 from __future__ import annotations
 
