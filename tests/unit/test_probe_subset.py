@@ -1,4 +1,4 @@
-"""What a plan foresees from a pilot, held against what the probe then does; and which samples are probed."""
+"""Which of a catalog's samples are probed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ import pytest
 from pebr_data.catalog.store import Catalog
 from pebr_data.config import CatalogConfig
 from pebr_data.errors import DataError, RefusedError, UsageError
-from pebr_data.probe.pilot import make_pilot
 from pebr_data.probe.run import plan_probe, probe
 from pebr_data.probe.subset import Subset, parse_since, parse_where, read_samples
 from pebr_data.select.mixture import select
-from pebr_data.types import StopRule
 from tests.probed_store import YAML, candidate, fill, ingest, make_config
 from tests.unit.test_probe import Scripted
-from tests.unit.test_probe_posterior import built, replay, store  # noqa: F401
 
 
 @pytest.fixture
@@ -30,32 +27,6 @@ def model(tmp_path: Path) -> str:
     (tmp_path / "policy").mkdir()
     (tmp_path / "policy" / "config.json").write_text("{}")
     return str(tmp_path / "policy")
-
-
-@pytest.mark.parametrize("rule", StopRule)
-def test_a_pilot_foresees_what_the_probe_will_make(
-    store: Path,  # noqa: F811
-    config: CatalogConfig,
-    model: str,
-    rule: StopRule,
-) -> None:
-    assert plan_probe(config, store, model, rule=rule).estimate is None
-    pilot = make_pilot(config, store, model, Subset(), 60, engine=replay(store))
-    plan = plan_probe(config, store, model, rule=rule)
-    result = probe(config, store, model, rule=rule, engine=replay(store))
-
-    told = plan.estimate
-    assert told is not None
-    assert (pilot.num_generated, told.num_measured) == (60 * 4, 60)
-    assert told.rollouts.low <= result.num_generated <= told.rollouts.high <= plan.num_owed
-    assert told.tokens.mean == pytest.approx(9 * told.rollouts.mean)
-    assert told.seconds is not None
-    assert told.seconds.low <= told.seconds.mean <= told.seconds.high
-    if rule is StopRule.NONE:
-        assert (told.rollouts.low, told.rollouts.high) == (100 * 4, 100 * 4)
-    else:
-        assert told.rollouts.high - told.rollouts.low < 0.5 * plan.num_owed
-    assert plan_probe(config, store, model, rule=rule).num_owed == 0
 
 
 def test_parts_of_a_catalog_are_probed(config: CatalogConfig, model: str, tmp_path: Path) -> None:

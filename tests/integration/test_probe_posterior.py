@@ -19,8 +19,10 @@ from pebr_data.difficulty.stopping import posterior_stops, sure_bands
 from pebr_data.engines.base import Engine
 from pebr_data.errors import Interrupted, UsageError
 from pebr_data.probe.early_stop import Stopping
-from pebr_data.probe.run import ProbeResult, run_probe
+from pebr_data.probe.pilot import make_pilot
+from pebr_data.probe.run import ProbeResult, plan_probe, probe, run_probe
 from pebr_data.probe.shard import WHOLE, Shard
+from pebr_data.probe.subset import Subset
 from pebr_data.select.mixture import select
 from pebr_data.types import Condition, RolloutKey, StopRule
 from tests.probed_store import YAML, fill, fingerprint, make_config
@@ -30,6 +32,7 @@ from tests.unit.test_probe_early import C, Replayed, W, ask_one_by_one, samples_
 G, MOST, SIZE = 4, 8, 160
 POLICY = fingerprint(condition=Condition.BLIND)
 PROBE = POLICY.probe_id
+BLIND = YAML.replace("  template", "  condition: blind\n  template")
 
 
 @pytest.fixture(scope="module")
@@ -170,11 +173,45 @@ def test_a_mixture_of_the_paper_takes_what_is_sure_and_says_of_the_rest_that_it_
     store: Path, tmp_path: Path
 ) -> None:
     run(store, replay(store))
-    config = make_config(tmp_path, YAML.replace("  template", "  condition: blind\n  template"))
+    config = make_config(tmp_path, BLIND)
     (reasoning,) = select(config, store, names=["reasoning"])
     found = rates(store)
     assert set(reasoning.sample_ids) == set(found.filter(band="medium")["sample_id"])
     assert reasoning.drops["unsure"] == found.filter(band="unprobed").height
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    (tmp_path / "policy").mkdir()
+    (tmp_path / "policy" / "config.json").write_text("{}")
+    return str(tmp_path / "policy")
+
+
+@pytest.mark.parametrize("rule", StopRule)
+def test_a_pilot_foresees_what_the_probe_will_make(
+    store: Path,
+    model: str,
+    rule: StopRule,
+    tmp_path: Path,
+) -> None:
+    config = make_config(tmp_path, BLIND)
+    assert plan_probe(config, store, model, rule=rule).estimate is None
+    pilot = make_pilot(config, store, model, Subset(), 60, engine=replay(store))
+    plan = plan_probe(config, store, model, rule=rule)
+    result = probe(config, store, model, rule=rule, engine=replay(store))
+
+    told = plan.estimate
+    assert told is not None
+    assert (pilot.num_generated, told.num_measured) == (60 * 4, 60)
+    assert told.rollouts.low <= result.num_generated <= told.rollouts.high <= plan.num_owed
+    assert told.tokens.mean == pytest.approx(9 * told.rollouts.mean)
+    assert told.seconds is not None
+    assert told.seconds.low <= told.seconds.mean <= told.seconds.high
+    if rule is StopRule.NONE:
+        assert (told.rollouts.low, told.rollouts.high) == (100 * 4, 100 * 4)
+    else:
+        assert told.rollouts.high - told.rollouts.low < 0.5 * plan.num_owed
+    assert plan_probe(config, store, model, rule=rule).num_owed == 0
 
 
 def test_numbers_that_cannot_be_are_refused() -> None:
