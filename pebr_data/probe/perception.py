@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from pebr_data.engines.dual_encoder import DualEncoder
 
-BATCH_SIZE = 256
+BATCH_SIZE = 2048
 """Samples that are scored, and kept, at a time."""
 
 Stop = Callable[[], object]
