@@ -80,7 +80,7 @@ def posterior_stops(connection: duckdb.DuckDBPyConnection, probe_id: str) -> lis
         "FROM posterior_stops WHERE probe_id = ? ORDER BY split",
         [probe_id],
     ).fetchall()
-    return [PosteriorStop(*row[:-1], json.loads(row[-1])) for row in rows]
+    return [PosteriorStop(*plain, priors=json.loads(priors)) for *plain, priors in rows]
 
 
 @dataclass(frozen=True, slots=True)

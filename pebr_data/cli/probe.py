@@ -17,7 +17,7 @@ from pebr_data.types import StopRule
 if TYPE_CHECKING:
     from pebr_data.probe.estimate import Estimate
     from pebr_data.probe.plan import ProbePlan
-    from pebr_data.probe.run import ProbeResult
+    from pebr_data.probe.result import ProbeResult
 
 
 def probe(

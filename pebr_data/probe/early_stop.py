@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -84,7 +84,7 @@ class SoFar:
 
     def and_these(self, outcomes: Mapping[RolloutKey, Outcome]) -> SoFar:
         """With what rollouts came to that only the spool has."""
-        told = {
+        told: Mapping[str, Callable[[Outcome], bool]] = {
             "num_correct": lambda outcome: outcome is Outcome.CORRECT,
             "num_rollouts": lambda outcome: outcome not in (Outcome.UNGRADABLE, Outcome.ERROR),
             "num_ungradable": lambda outcome: outcome is Outcome.UNGRADABLE,

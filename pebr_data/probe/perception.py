@@ -129,7 +129,8 @@ def _without_views(scores: FloatArray) -> FloatArray:
     num_rollouts = len(scores)
     of_rollout = scores.mean(axis=1, keepdims=True)
     rest = scores - of_rollout - scores.mean(axis=0, keepdims=True) + scores.mean()
-    return of_rollout + rest * np.sqrt(num_rollouts / (num_rollouts - 1))
+    left: FloatArray = of_rollout + rest * np.sqrt(num_rollouts / (num_rollouts - 1))
+    return left
 
 
 def _similarity(store: Path, model: ResolvedModel, settings: PerceptionConfig) -> Scored:

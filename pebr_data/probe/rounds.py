@@ -157,7 +157,8 @@ class Rounds:
         """What is owed before anything is decided; `_num_left` counts from the end."""
         assert self._rule is not None
         made = self._most - self._num_left
-        return np.minimum(np.maximum(self._rule.first() - made, 0), self._num_left)
+        owed: IntArray = np.minimum(np.maximum(self._rule.first() - made, 0), self._num_left)
+        return owed
 
     def _settle(self) -> None:
         if self._rule is not None and not self._owed_first().any():
