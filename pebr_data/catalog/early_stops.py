@@ -80,7 +80,10 @@ def posterior_stops(connection: duckdb.DuckDBPyConnection, probe_id: str) -> lis
         "FROM posterior_stops WHERE probe_id = ? ORDER BY split",
         [probe_id],
     ).fetchall()
-    return [PosteriorStop(*plain, priors=json.loads(priors)) for *plain, priors in rows]
+    return [
+        PosteriorStop(its_probe, split, size, most, confidence, version, num_samples, json.loads(priors))
+        for its_probe, split, size, most, confidence, version, num_samples, priors in rows
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 CATALOG = Path(__file__).parents[2] / "catalogs" / "shapes.yaml"
 COMMAND = [sys.executable, "-c", "import sys; from pebr_data.cli import main; sys.exit(main())"]
-PROBE = ["probe", str(CATALOG), "--model", "pebr-tiny", "--limit", "96", "--engine-option", "batch_size=64"]
+PROBE = ["probe", str(CATALOG), "--model", "pebr-tiny", "--limit", "32", "--engine-option", "batch_size=32"]
 DEADLINE_SECONDS = 300.0
 
 
