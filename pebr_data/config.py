@@ -41,6 +41,7 @@ __all__ = [
     "HubSourceConfig",
     "MixtureConfig",
     "Name",
+    "PerceptionConfig",
     "ProbeConfig",
     "QuotasConfig",
     "RowCondition",
@@ -59,14 +60,40 @@ EngineName = Literal["transformers", "vllm", "server"]
 """The names in `pebr_data.engines.base.ENGINES`, which lies in a layer above."""
 
 
+class PerceptionConfig(StrictModel):
+    """How a probe scores the parts of the perception reward; none of it is part of the fingerprint.
+
+    Attributes:
+        clip: The dual encoder of `similarity`, as the recipe's `reward_models.clip`; without, that part is not scored.
+        floor: As of the reward `similarity`.
+        ceiling: Likewise.
+        max_tokens: As of the reward `length`.
+    """
+
+    clip: str | None = Field(default=None, min_length=1)
+    floor: float = Field(default=0.0, ge=-1, lt=1)
+    ceiling: float = Field(default=0.4, gt=-1, le=1)
+    max_tokens: int = Field(default=512, ge=1)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> PerceptionConfig:
+        if self.floor >= self.ceiling:
+            raise ValueError("`floor` must lie below `ceiling`")
+        return self
+
+
 class ProbeConfig(StrictModel):
     """How a policy is probed. The defaults are the paper's released configuration.
 
     The paper's probe showed the policy up to 4,194,304 pixels and trained it on 802,816; here both use the latter.
 
     Attributes:
+        shuffle_options: Every rollout is shown the options of a multiple-choice question in an order of its own.
         rollouts: Completions per sample: the paper's G.
-        stop: `exact` makes no more rollouts of a sample once the band of all G is certain.
+        stop: `exact` makes no more rollouts of a sample once the band of all G is certain; `posterior` goes on until
+            one band has probability `confidence`, or `max_rollouts` are made.
+        confidence: Of the rule `posterior`.
+        max_rollouts: The most that `posterior` makes of a sample; twice `rollouts` by default.
         split: The split that is probed.
         engine_options: How the engine is run; not part of the fingerprint. See `pebr_data.engine_options`.
     """
@@ -77,8 +104,12 @@ class ProbeConfig(StrictModel):
     top_p: float = Field(default=0.99, gt=0, le=1)
     max_completion_length: int = Field(default=2048, ge=1)
     max_pixels: int = Field(default=802_816, ge=28 * 28)
+    shuffle_options: bool = False
     rollouts: int = Field(default=8, ge=1)
     stop: StopRule = StopRule.NONE
+    confidence: float = Field(default=0.9, gt=1 / 3, lt=1)
+    max_rollouts: int | None = Field(default=None, ge=1)
+    perception: PerceptionConfig = PerceptionConfig()
     engine: EngineName = "transformers"
     engine_options: dict[str, Json] = Field(default_factory=dict)
     split: str | None = "train"

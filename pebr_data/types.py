@@ -43,10 +43,14 @@ class Condition(StrEnum):
 
 
 class StopRule(StrEnum):
-    """When a probe has made enough rollouts of a sample: all G of them, or as many as make its band certain."""
+    """When a probe has made enough rollouts of a sample.
+
+    All G of them; as many as make the band of all G certain; or as many as make its own band sure enough.
+    """
 
     NONE = "none"
     EXACT = "exact"
+    POSTERIOR = "posterior"
 
 
 class Band(StrEnum):
@@ -141,7 +145,8 @@ class Fingerprint:
     """A policy: a model together with everything that shapes its answers.
 
     `revision` is the model's content digest when the model is a local directory, else the hub revision.
-    Batch size and device are not in it: they do not change which answers are likely.
+    Batch size and device are not in it: they do not change which answers are likely. With `shuffle_options` each
+    rollout is shown a multiple-choice question's options in an order of its own.
     """
 
     model: str
@@ -153,6 +158,7 @@ class Fingerprint:
     max_completion_length: int
     max_pixels: int
     engine: str
+    shuffle_options: bool = False
 
     @property
     def probe_id(self) -> str:
@@ -171,6 +177,8 @@ class Fingerprint:
             "max_completion_length": self.max_completion_length,
             "max_pixels": self.max_pixels,
             "engine": self.engine,
+            # Probes from before there was a choice keep their ids.
+            **({"shuffle_options": True} if self.shuffle_options else {}),
         }
 
 
@@ -221,11 +229,15 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """One completion of one sample by one policy, with its grade."""
+    """One completion of one sample by one policy, with its grade.
+
+    `order` says which of the sample's options stood under A, B, …, counted from 0; empty: they stood as they are.
+    """
 
     key: RolloutKey
     generation: Generation
     grade: Grade
+    order: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

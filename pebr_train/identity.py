@@ -10,6 +10,7 @@ from pebr_data.config import CatalogConfig
 from pebr_data.hashing import digest
 from pebr_data.manifest import read_manifest
 from pebr_data.models import ResolvedModel
+from pebr_data.types import StopRule
 from pebr_train.recipe import BASE, GrpoStage, Recipe, StageConfig
 
 NOT_DECISIVE = {"name", "save_steps", "gradient_checkpointing"}
@@ -83,7 +84,11 @@ class Identities:
         }
 
     def _probe(self) -> dict[str, Any]:
-        return self.config.probe.model_dump(mode="json")
+        probe = self.config.probe.model_dump(mode="json", exclude={"perception"})
+        # What says nothing is left out, so that runs from before there was a choice go on.
+        silent = {"confidence", "max_rollouts"} if probe["stop"] != StopRule.POSTERIOR else set[str]()
+        silent |= set() if probe["shuffle_options"] else {"shuffle_options"}
+        return {key: value for key, value in probe.items() if key not in silent}
 
     def _sources(self) -> dict[str, Any]:
         return {"sources": [source.model_dump(mode="json", exclude={"license"}) for source in self.config.sources]}

@@ -9,6 +9,7 @@ from pathlib import Path
 from pebr_data.config import CatalogConfig
 from pebr_data.errors import DataError, RefusedError
 from pebr_data.manifest import Manifest, load_manifest
+from pebr_data.types import StopRule
 from pebr_train.interrupts import Interrupts
 from pebr_train.recipe import Recipe, StageConfig
 from pebr_train.voice import Voice
@@ -100,6 +101,7 @@ class Mixtures:
                     self.models(label),
                     limit=limit,
                     num_rollouts=None if limit is None else 1,
+                    rule=None if limit is None else StopRule.NONE,
                     progress=update,
                     stop=lambda: self.interrupts.received,
                     resume=self.interrupts.resume,

@@ -1,16 +1,11 @@
-"""Models as training needs them: which parameters a named part has, and the dual encoder that rewards read."""
+"""Models as training needs them: which parameters a named part has."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
-from pebr_data.errors import ConfigError, DataError
-from pebr_data.models import ResolvedModel
-
-if TYPE_CHECKING:
-    import torch
-    from PIL import Image
+from pebr_data.errors import ConfigError
 
 PARTS: dict[str, dict[str, tuple[str, ...]]] = {
     "idefics3": {
@@ -82,60 +77,3 @@ def freeze(model: Any, parts: Sequence[str]) -> int:
     if empty:
         raise ConfigError(f"the model has no parameters in {', '.join(empty)}", help="mend `freeze` in the recipe")
     return sum(counts.values())
-
-
-class DualEncoder:
-    """A CLIP-like model: images and texts become unit vectors whose dot product is their cosine.
-
-    Args:
-        model: Where the model and its processor lie.
-
-    Raises:
-        DataError: It cannot be loaded as a dual encoder.
-    """
-
-    def __init__(self, model: ResolvedModel) -> None:
-        import torch
-        from transformers import AutoModel, AutoProcessor
-
-        where, revision = model.location, model.hub_revision
-        try:
-            self.processor = AutoProcessor.from_pretrained(where, revision=revision)
-            loaded = AutoModel.from_pretrained(where, revision=revision, dtype=torch.float32)
-        except (OSError, ValueError) as error:
-            raise DataError(
-                f"cannot load the dual encoder: {error}", where=where, help="mend `reward_models`"
-            ) from error
-        if not (hasattr(loaded, "get_image_features") and hasattr(loaded, "get_text_features")):
-            raise DataError(
-                "the model is no dual encoder of images and texts", where=where, help="mend `reward_models`"
-            )
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = loaded.to(self.device).eval()
-        self.max_tokens = int(loaded.config.text_config.max_position_embeddings)
-
-    def embed_images(self, images: Iterable[Image.Image]) -> torch.Tensor:
-        """Unit vectors (N, D) of N images."""
-        import torch
-
-        inputs = self.processor(images=list(images), return_tensors="pt").to(self.device)
-        with torch.inference_mode():
-            return _unit(self.model.get_image_features(**inputs))
-
-    def embed_texts(self, texts: Sequence[str]) -> torch.Tensor:
-        """Unit vectors (N, D) of N texts, each cut off at the model's text context (FG-CLIP: 248 tokens)."""
-        import torch
-
-        inputs = self.processor(
-            text=list(texts), return_tensors="pt", padding=True, truncation=True, max_length=self.max_tokens
-        ).to(self.device)
-        with torch.inference_mode():
-            return _unit(self.model.get_text_features(**inputs))
-
-
-def _unit(features: Any) -> torch.Tensor:
-    import torch
-
-    pooled = features if isinstance(features, torch.Tensor) else features.pooler_output
-    unit: torch.Tensor = torch.nn.functional.normalize(pooled.float(), dim=-1).cpu()
-    return unit

@@ -7,7 +7,7 @@ from dataclasses import replace
 import duckdb
 import polars as pl
 
-from pebr_data.catalog.early_stops import stops_early
+from pebr_data.catalog.early_stops import early_stops
 from pebr_data.catalog.gradings import grader_version, grader_versions
 from pebr_data.catalog.pass_rates import outcome_counts, with_bands
 from pebr_data.catalog.rollouts import probe_fingerprint
@@ -26,6 +26,8 @@ def evidence(
         for one in grader_versions(connection, probe_id)
         if in_force is not None and one != in_force and golds_of(one) == golds_of(in_force)
     ]
+    early = early_stops(connection, probe_id, group_size, in_force)
+    others_under = (Condition.BLIND, Condition.DESCRIBED)
     counts = outcome_counts(
         connection,
         "evidence",
@@ -33,7 +35,10 @@ def evidence(
         group_size,
         catalog,
         split,
-        other_version=others[-1] if others else None,
-        **{f"{one}_id": replace(policy, condition=one).probe_id for one in (Condition.BLIND, Condition.DESCRIBED)},
+        parameters={
+            "most": max([group_size, *(rule.max_rollouts for rule in early.posterior.values())]),
+            "other_version": others[-1] if others else None,
+            **{f"{one}_id": replace(policy, condition=one).probe_id for one in others_under},
+        },
     )
-    return with_bands(counts, group_size, stopped_early=stops_early(connection, probe_id, group_size))
+    return with_bands(counts, group_size, early)

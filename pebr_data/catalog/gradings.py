@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+Completion = tuple[str, int, str, FinishReason, list[int] | None]
+"""Sample id, index, text, finish reason, and the order of the options as `Rollout` has it, or None."""
+
+
 def grader_version(connection: duckdb.DuckDBPyConnection, probe_id: str) -> str | None:
     """The grading in force: whose grades of this probe count. None before anything was graded."""
     row = first_row(connection, "SELECT grader_version FROM gradings_in_force WHERE probe_id = ?", [probe_id])
@@ -61,10 +65,8 @@ def ungraded(connection: duckdb.DuckDBPyConnection, probe_id: str, version: str)
     return places
 
 
-def completions_at(
-    connection: duckdb.DuckDBPyConnection, probe_id: str, places: Sequence[int]
-) -> list[tuple[str, int, str, FinishReason]]:
-    """The probe's rollouts at these row numbers: (sample_id, index, completion, finish reason).
+def completions_at(connection: duckdb.DuckDBPyConnection, probe_id: str, places: Sequence[int]) -> list[Completion]:
+    """The probe's rollouts at these row numbers.
 
     A row number holds for as long as nobody writes to its row; one that has moved is left out.
     """

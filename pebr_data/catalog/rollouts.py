@@ -30,6 +30,7 @@ _ROLLOUTS = pa.schema(
         ("num_prompt_tokens", pa.int32()),
         ("num_image_tokens", pa.int32()),
         ("error", pa.string()),
+        ("option_order", pa.list_(pa.uint8())),
     ]
 )
 _GRADES = pa.schema(
@@ -271,13 +272,14 @@ def _rollout_row(rollout: Rollout) -> dict[str, Json]:
         "num_prompt_tokens": generation.num_prompt_tokens,
         "num_image_tokens": generation.num_image_tokens,
         "error": generation.error,
+        "option_order": list(rollout.order) or None,
     }
 
 
 def _rollout(probe_id: str, row: tuple[Json, ...]) -> Rollout:
     (
         sample_id, index, completion, num_tokens, finish_reason, num_prompt_tokens, num_image_tokens, error,
-        outcome, answer, reason, version,
+        outcome, answer, reason, version, order,
     ) = row  # fmt: skip
     return Rollout(
         key=RolloutKey(probe_id, sample_id, index),
@@ -290,6 +292,7 @@ def _rollout(probe_id: str, row: tuple[Json, ...]) -> Rollout:
             error=error,
         ),
         grade=Grade(outcome=Outcome(outcome), answer=answer, reason=reason, grader_version=version),
+        order=tuple(order or ()),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import duckdb
 import pyarrow as pa
@@ -119,7 +120,7 @@ def write_batch(
         connection.execute(load_query("upsert_samples"))
         connection.execute("INSERT INTO sample_images SELECT * FROM batch_images ON CONFLICT DO NOTHING")
         connection.execute(
-            "INSERT INTO catalog_samples SELECT ?, sample_id FROM batch ON CONFLICT DO NOTHING", [catalog]
+            "INSERT INTO catalog_samples SELECT ?, sample_id, ? FROM batch ON CONFLICT DO NOTHING", [catalog, now()]
         )
         connection.execute("INSERT INTO rejects SELECT * FROM batch_rejects ON CONFLICT DO NOTHING")
         for name in ("batch", "batch_images", "batch_rejects"):
@@ -184,6 +185,7 @@ def read_samples(
     split: str | None,
     sample_ids: Sequence[str] | None,
     golds: str | None = None,
+    since: datetime | None = None,
 ) -> list[Sample]:
     """Samples by source and position; with `sample_ids`, in that order; see `Catalog.samples`."""
     if catalog is not None:
@@ -195,6 +197,7 @@ def read_samples(
             "split": split,
             "sample_ids": None if sample_ids is None else list(sample_ids),
             "golds": golds,
+            "since": since,
         },
     ).fetchall()
     samples = [_sample(row) for row in rows]

@@ -56,6 +56,26 @@ def m009_plain_ids(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(load_query("m009_plain_ids"))
 
 
+def m010_posterior_stops(connection: duckdb.DuckDBPyConnection) -> None:
+    """Which probes stop where a sample's own band is sure, and the priors they judge by."""
+    connection.execute(load_query("m010_posterior_stops"))
+
+
+def m011_option_order(connection: duckdb.DuckDBPyConnection) -> None:
+    """In which order a rollout was shown its options."""
+    connection.execute(load_query("m011_option_order"))
+
+
+def m012_perception(connection: duckdb.DuckDBPyConnection) -> None:
+    """What the parts of the perception reward come to."""
+    connection.execute(load_query("m012_perception"))
+
+
+def m013_added(connection: duckdb.DuckDBPyConnection) -> None:
+    """When a catalog got a sample."""
+    connection.execute(load_query("m013_added"))
+
+
 # Append only: a released migration is never edited, because catalogs exist that ran it.
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m001_tables,
@@ -67,6 +87,10 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m007_reviews,
     m008_code_version,
     m009_plain_ids,
+    m010_posterior_stops,
+    m011_option_order,
+    m012_perception,
+    m013_added,
 )
 
 

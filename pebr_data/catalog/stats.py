@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import duckdb
 import polars as pl
 
-from pebr_data.catalog.early_stops import stops_early
+from pebr_data.catalog.early_stops import early_stops
+from pebr_data.catalog.gradings import grader_version
 from pebr_data.catalog.pass_rates import outcome_counts, with_bands
+from pebr_data.catalog.perception import Perception
 from pebr_data.catalog.queries import load_query
 from pebr_data.catalog.rollouts import Probe, known_probes, list_probes
 from pebr_data.catalog.samples import catalog_names
@@ -37,6 +39,7 @@ class Stats:
         strata: catalog, probe_id, split, source, answer_type, num_samples (those with rollouts), and of the prior that
             was fitted to them pass_rate (its mean), never (P(p = 0)), guessed (P(p = chance)), always (P(p = 1)),
             informative (of a group of G), prior (where it comes from); likewise.
+        perception: `Perception.parts`.
     """
 
     probes: tuple[Probe, ...]
@@ -45,6 +48,7 @@ class Stats:
     bands: pl.DataFrame
     outcomes: pl.DataFrame
     strata: pl.DataFrame
+    perception: pl.DataFrame
 
 
 def stats(connection: duckdb.DuckDBPyConnection, catalog: str | None, group_size: int) -> Stats:
@@ -56,8 +60,8 @@ def stats(connection: duckdb.DuckDBPyConnection, catalog: str | None, group_size
     for name in catalog_names(connection) if catalog is None else [catalog]:
         for probe in known_probes(connection, name) if catalog is None else probes:
             counts = outcome_counts(connection, "alike_samples", probe.probe_id, group_size, name, None)
-            stopped_early = stops_early(connection, probe.probe_id, group_size)
-            counts = with_bands(counts, group_size, stopped_early=stopped_early)
+            version = grader_version(connection, probe.probe_id)
+            counts = with_bands(counts, group_size, early_stops(connection, probe.probe_id, group_size, version))
             counts = counts.with_columns(catalog=pl.lit(name), probe_id=pl.lit(probe.probe_id))
             counts = counts.filter(_num_graded().sum().over("split") > 0)
             bands.append(_count_bands(counts))
@@ -70,6 +74,7 @@ def stats(connection: duckdb.DuckDBPyConnection, catalog: str | None, group_size
         bands=pl.concat(bands) if bands else _empty(("num_samples", *Band)),
         outcomes=pl.concat(outcomes) if outcomes else _empty(("num_samples", *Outcome)),
         strata=pl.concat(strata),
+        perception=Perception(connection).parts(catalog),
     )
 
 

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from pebr_data.catalog import early_stops, gradings, reviews, rollouts, samples, source_rows
 from pebr_data.catalog import golds as corrected
+from pebr_data.catalog import gradings, reviews, rollouts, samples, source_rows
 from pebr_data.catalog.connection import connect, transaction
+from pebr_data.catalog.early_stops import StopRules
 from pebr_data.catalog.evidence import evidence
 from pebr_data.catalog.frames import LazyFrames
 from pebr_data.catalog.frozen import FrozenMixtures
@@ -27,6 +29,7 @@ from pebr_data.catalog.image_facts import read_image_facts
 from pebr_data.catalog.ingest import IngestCounts, ingest
 from pebr_data.catalog.marks import Marks
 from pebr_data.catalog.pass_rates import bands, pass_rates
+from pebr_data.catalog.perception import Perception
 from pebr_data.catalog.reviews import GoldReview
 from pebr_data.catalog.rollouts import KnownProbe, Probe, Usage
 from pebr_data.catalog.source_rows import Refusal
@@ -34,7 +37,6 @@ from pebr_data.catalog.stats import Stats, stats
 from pebr_data.types import (
     Candidate,
     Fingerprint,
-    FinishReason,
     Grade,
     Outcome,
     Rollout,
@@ -97,8 +99,11 @@ class Catalog(FrozenMixtures, Marks):
         sample_ids: Sequence[str] | None = None,
         *,
         golds: str | None = None,
+        since: datetime | None = None,
     ) -> list[Sample]:
         """Samples that meet every filter given, by source and position; with `sample_ids`, in that order.
+
+        With `since` only those that the catalog got then (UTC) or later, as far as that was noted.
 
         Their answers are the corrected golds in force where there are any; with `golds`, those of that set, and with
         `SOURCE_GOLDS` the sources' own.
@@ -106,7 +111,7 @@ class Catalog(FrozenMixtures, Marks):
         Raises:
             DataError: The store has no such catalog; or, with `sample_ids` alone, one of the samples is not there.
         """
-        return samples.read_samples(self._connection, catalog, split, sample_ids, golds)
+        return samples.read_samples(self._connection, catalog, split, sample_ids, golds, since)
 
     @property
     def lazy(self) -> LazyFrames:
@@ -183,8 +188,8 @@ class Catalog(FrozenMixtures, Marks):
         """Where the rollouts lie that a grading has not judged: row numbers for `completions_at`, ascending, int64."""
         return gradings.ungraded(self._connection, probe_id, version)
 
-    def completions_at(self, probe_id: str, places: Sequence[int]) -> list[tuple[str, int, str, FinishReason]]:
-        """The probe's rollouts at these row numbers: (sample_id, index, completion, finish reason), in no order.
+    def completions_at(self, probe_id: str, places: Sequence[int]) -> list[gradings.Completion]:
+        """The probe's rollouts at these row numbers, in no order.
 
         A row number holds for as long as nobody writes to its row; one that has moved is left out.
         """
@@ -215,24 +220,22 @@ class Catalog(FrozenMixtures, Marks):
         """What a person said of golds, by sample."""
         return reviews.read_reviews(self._connection)
 
-    def note_early_stop(self, probe_id: str, group_size: int) -> None:
-        """Records that a probe was told to stop where the band of a group of `group_size` is certain."""
-        early_stops.note_early_stop(self._connection, probe_id, group_size)
+    @property
+    def stop_rules(self) -> StopRules:
+        """Which probes stop a sample before it has all its rollouts."""
+        return StopRules(self._connection)
 
-    def stops_early(self, probe_id: str, group_size: int) -> bool:
-        """Whether an incomplete group of `group_size` of that probe has a band once both outcomes are in it."""
-        return early_stops.stops_early(self._connection, probe_id, group_size)
+    @property
+    def perception(self) -> Perception:
+        """What the parts of the perception reward come to."""
+        return Perception(self._connection)
 
     def rollout_keys(self, probe_id: str) -> set[tuple[str, int]]:
         """(sample_id, index) of every kept rollout; those that ended in an engine's error are owed again."""
         return rollouts.rollout_keys(self._connection, probe_id)
 
     def rollouts(self, probe_id: str, sample_ids: Sequence[str] | None = None) -> list[Rollout]:
-        """A probe's rollouts with their grades by the grading in force, by sample and index, errors included.
-
-        Raises:
-            DataError: There is no such probe.
-        """
+        """A probe's rollouts with their grades by the grading in force, by sample and index, errors included."""
         return rollouts.read_rollouts(self._connection, probe_id, sample_ids)
 
     def completion_lengths(self, probe_id: str, sample_ids: Sequence[str], num_rollouts: int = 8) -> pl.DataFrame:
@@ -252,17 +255,19 @@ class Catalog(FrozenMixtures, Marks):
         version: str | None = None,
         num_generations: int | None = None,
     ) -> pl.DataFrame:
-        """What a probe says of each sample, one row per sample, by source and position.
+        """What a probe says of each sample: a frame, not lazy, one row per sample, by source and position.
 
         With `catalog` every sample of it is there, probed or not; without, those with rollouts. Only the rollouts with
-        indices 0 .. num_rollouts - 1 count, as judged by the grading in force, or by the one that `version` names.
+        indices 0 .. num_rollouts - 1 count, as judged by the grading in force, or by the one that `version` names; all
+        that the rule allows where the probe stops a split's samples by their posterior (`stop_rules`).
 
-        A frame that is not lazy; `lazy.pass_rates` gives one.
+        `lazy.pass_rates` gives a frame that is lazy.
 
         Columns: sample_id, source, split, skill; num_rollouts, those that say something about the policy, which is the
         sum of num_correct, num_wrong, num_unparsed and num_truncated; num_ungradable and num_error beside them;
-        pass_rate in [0, 1], null unless the group is complete; band (`unprobed` unless it is, or the probe stops early
-        and both outcomes were seen); and, null without rollouts, posterior_mean, posterior_low and posterior_high
+        pass_rate in [0, 1], null unless the group is complete, and where the probe stops by the posterior; band
+        (`unprobed` unless it is, or the probe stops early and both outcomes were seen; by the posterior, the one that
+        is sure, else `unprobed`); and, null without rollouts, posterior_mean, posterior_low and posterior_high
         (95 %); informative, the probability that a group of the training's `num_generations` (`num_rollouts` by
         default) has both outcomes; prior, where the prior under which these hold comes from. It is fitted to the
         split's samples of the same source and answer type where they are enough, else to all of the split's, else
@@ -275,17 +280,18 @@ class Catalog(FrozenMixtures, Marks):
         return pass_rates(self._connection, probe_id, num_rollouts, catalog, split, version, generations)
 
     def bands(
-        self, probe_id: str, num_rollouts: int = 8, catalog: str | None = None, split: str | None = None
-    ) -> pl.DataFrame:
+        self, probe_id: str, num_rollouts: int = 8, catalog: str | None = None, split: str | None = None,
+        *, by_rule: bool = True,
+    ) -> pl.DataFrame:  # fmt: skip
         """The part of `pass_rates` that selection goes by, sooner, by sample_id.
 
         Columns: sample_id, source, split, skill, answer_type, num_options, num_correct, num_rollouts, num_ungradable,
-        num_error, band.
+        num_error, band. Without `by_rule` only the first `num_rollouts` count, whatever rule the probe stops by.
 
         Raises:
             DataError: There is no such probe or catalog.
         """
-        return bands(self._connection, probe_id, num_rollouts, catalog, split)
+        return bands(self._connection, probe_id, num_rollouts, catalog, split, by_rule=by_rule)
 
     def evidence(
         self, probe_id: str, num_rollouts: int = 8, catalog: str | None = None, split: str | None = None

@@ -70,7 +70,12 @@ def select(
     with Catalog.open(store, read_only=True) as opened:
         outdated = opened.outdated_searches(config.name)
         stops_early = any(
-            row["probe_id"] and opened.stops_early(row["probe_id"], config.probe.rollouts) for row in rows
+            row["probe_id"]
+            and (
+                opened.stop_rules.is_exact(row["probe_id"], config.probe.rollouts)
+                or opened.stop_rules.of(row["probe_id"])
+            )
+            for row in rows
         )
     _warn(rows, stops_early)
     for benchmark in outdated:

@@ -16,6 +16,7 @@ from pebr_data.errors import UsageError
 
 if TYPE_CHECKING:
     from pebr_data.catalog.mixtures import Decision
+    from pebr_data.catalog.perception import PartScore
     from pebr_data.catalog.rollouts import KnownProbe
     from pebr_data.types import Json, Rollout, Sample
 
@@ -68,18 +69,20 @@ def _show_sample(sample_id: str, store: Path, as_json: bool) -> None:
         told = diagnosis_of(catalog, sample)
         source_answer = catalog.samples(sample_ids=[sample_id], golds=SOURCE_GOLDS)[0].answer
         probed = [(probe, catalog.rollouts(probe.probe_id, [sample_id])) for probe in catalog.known_probes()]
+        parts = {probe.probe_id: catalog.perception.of(probe.probe_id, sample_id) for probe, _ in probed}
         decisions = catalog.decisions(sample_id)
     image_store = ImageStore(store / "images")
     images = [image_store.path(image_hash) for image_hash in sample.image_hashes]
     probed = [(probe, rollouts) for probe, rollouts in probed if rollouts]
     if as_json:
-        print_json(_as_json(sample, source_answer, images, decisions, probed, told))
+        print_json(_as_json(sample, source_answer, images, decisions, probed, told, parts))
         return
     for path in images:
         draw_image(path)
     _print_sample(sample, source_answer, images, decisions)
     for probe, rollouts in probed:
-        _print_rollouts(probe, rollouts)
+        _print_rollouts(probe, sample, rollouts)
+        _print_parts(parts[probe.probe_id])
         if probe.probe_id in told:
             print(f"  diagnosis {told[probe.probe_id]['diagnosis_reason']}")
     name_next("pebr-data", "stats", *store_arguments(store, DEFAULT_STORE))
@@ -92,6 +95,7 @@ def _as_json(
     decisions: Sequence[Decision],
     probed: Sequence[tuple[KnownProbe, list[Rollout]]],
     told: Mapping[str, Mapping[str, Json]],
+    parts: Mapping[str, Sequence[PartScore]],
 ) -> Json:
     return {
         "sample_id": sample.sample_id,
@@ -117,6 +121,10 @@ def _as_json(
                 "fingerprint": probe.fingerprint.to_json(),
                 "grader_version": probe.grader_version,
                 **told.get(probe.probe_id, {}),
+                "perception": {
+                    one.part: {"mean": one.mean, "deviation": one.deviation, "noise": one.noise}
+                    for one in parts[probe.probe_id]
+                },
                 "rollouts": [
                     {
                         "index": rollout.key.index,
@@ -127,6 +135,7 @@ def _as_json(
                         "num_tokens": rollout.generation.num_tokens,
                         "finish_reason": rollout.generation.finish_reason,
                         "completion": rollout.generation.completion,
+                        "option_order": list(rollout.order) or None,
                     }
                     for rollout in rollouts
                 ],
@@ -157,7 +166,9 @@ def _print_sample(sample: Sample, source_answer: str, images: Sequence[Path], de
             print(f"{name + ':':<13} {_indented(str(value), 14)}")
 
 
-def _print_rollouts(probe: KnownProbe, rollouts: Sequence[Rollout]) -> None:
+def _print_rollouts(probe: KnownProbe, sample: Sample, rollouts: Sequence[Rollout]) -> None:
+    from pebr_data.shuffled import reordered
+
     fingerprint = probe.fingerprint
     num_correct = sum(rollout.grade.outcome == "correct" for rollout in rollouts)
     print(
@@ -167,7 +178,18 @@ def _print_rollouts(probe: KnownProbe, rollouts: Sequence[Rollout]) -> None:
     for rollout in rollouts:
         grade, generation = rollout.grade, rollout.generation
         print(f"  {rollout.key.index}: {grade.outcome}, {generation.num_tokens} tokens, {grade.reason}")
+        if rollout.order:
+            print(f"     options: {' | '.join(reordered(sample, rollout.order).options)}")
         print(f"     {_indented(generation.completion, 5)}")
+
+
+def _print_parts(parts: Sequence[PartScore]) -> None:
+    told = [
+        f"{one.part} {one.mean:.2f}" + ("" if one.deviation is None else f", deviation {one.deviation:.2f}")
+        for one in parts
+    ]
+    if told:
+        print(f"  perception reward: {'; '.join(told)}")
 
 
 def _indented(text: str, width: int) -> str:

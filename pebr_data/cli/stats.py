@@ -59,6 +59,7 @@ def stats(
     for probe in counted.probes:
         _print_bands(probe, counted)
     _print_others(counted, rollouts)
+    _print_perception(counted)
     if mixtures:
         print()
         rows = [(one.catalog, one.name, one.num_samples, one.probe_id, one.mixture_id) for one in mixtures]
@@ -84,6 +85,7 @@ def _as_json(counted: Stats, mixtures: list[MixtureSummary]) -> dict[str, Any]:
         "bands": counted.bands.to_dicts(),
         "outcomes": counted.outcomes.to_dicts(),
         "strata": counted.strata.to_dicts(),
+        "perception": counted.perception.to_dicts(),
         "mixtures": [
             {
                 "mixture_id": one.mixture_id,
@@ -178,6 +180,21 @@ def _print_others(counted: Stats, group_size: int) -> None:
         rows.append((row["catalog"], row["split"], policy.model, policy.condition, sampling, *found, row["probe_id"]))
     print(f"\nwithout a complete group of {group_size}: evaluations, and probes that are not finished")
     header = ("catalog", "split", "model", "condition", "sampling", "samples", *seen, "share correct", "probe")
+    print_table(header, rows)
+
+
+def _print_perception(counted: Stats) -> None:
+    """What each part of the perception reward is worth, and whether a sample's rollouts differ in it."""
+    if counted.perception.is_empty():
+        return
+    models = {probe.probe_id: probe.fingerprint.model for probe in counted.probes}
+    rows = [
+        (row["catalog"], row["split"], models.get(row["probe_id"]), row["part"], row["num_samples"], row["mean"],
+         row["deviation"], row["without_spread"], row["reliability"])
+        for row in counted.perception.iter_rows(named=True)
+    ]  # fmt: skip
+    print("\nperception reward of the same rollouts: its parts, and how a sample's rollouts differ in them")
+    header = ("catalog", "split", "model", "part", "samples", "mean", "deviation", "share without", "share real")
     print_table(header, rows)
 
 

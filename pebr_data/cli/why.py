@@ -64,13 +64,17 @@ def why(
         images = catalog.image_facts(sample.image_hashes)
         clusters, overlaps = catalog.clusters_of(sample_id), catalog.overlaps_of(sample_id)
         probed = [
-            (probe, its, _rates(catalog, probe.probe_id, sample, catalogs, rollouts))
+            (
+                probe,
+                [one for one in its if one.key.index < _num_counted(catalog, probe.probe_id, sample, rollouts)],
+                _rates(catalog, probe.probe_id, sample, catalogs, rollouts),
+            )
             for probe in catalog.known_probes()
             if (its := catalog.rollouts(probe.probe_id, [sample_id]))
         ]
         decisions = catalog.decisions(sample_id)
     exports = exports_of(store)
-    probes = [{**_judge(probe, its, rates, rollouts), **told.get(probe.probe_id, {})} for probe, its, rates in probed]
+    probes = [{**_judge(probe, its, rates), **told.get(probe.probe_id, {})} for probe, its, rates in probed]
     mixtures = [_decision(one, exports.get(one.mixture_id, ())) for one in decisions]
     correction = {"answer": source_answer, "golds": golds, "reason": fixes[0].reason} if fixes else None
     if as_json:
@@ -137,8 +141,14 @@ def _rates(
     return rates.row(by_predicate=pl.col("sample_id") == sample.sample_id, named=True)
 
 
-def _judge(probe: KnownProbe, rollouts: Sequence[Rollout], rates: Mapping[str, Any], group_size: int) -> dict[str, Any]:
-    counted = [one for one in rollouts if one.key.index < group_size]
+def _num_counted(catalog: Catalog, probe_id: str, sample: Sample, group_size: int) -> int:
+    """How many of its rollouts count: those of a group, or all that the probe may make by its posterior."""
+    rules = catalog.stop_rules.of(probe_id)
+    sizes = [one.max_rollouts for one in rules if (one.split, one.group_size) == (sample.split, group_size)]
+    return max(sizes, default=group_size)
+
+
+def _judge(probe: KnownProbe, counted: Sequence[Rollout], rates: Mapping[str, Any]) -> dict[str, Any]:
     outcomes = Counter(one.grade.outcome for one in counted)
     return {
         "probe_id": probe.probe_id,

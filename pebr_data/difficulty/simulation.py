@@ -67,7 +67,9 @@ class Verdict:
     within: bool
 
 
-def probe(outcomes: BoolArray, stops: Stops, *, capacity: int, smallest: int = 1) -> Probed:
+def probe(
+    outcomes: BoolArray, stops: Stops, *, capacity: int, smallest: int = 1, first: IntArray | None = None
+) -> Probed:
     """Probe in rounds until every sample is stopped or its outcomes are used up.
 
     Args:
@@ -75,13 +77,14 @@ def probe(outcomes: BoolArray, stops: Stops, *, capacity: int, smallest: int = 1
         stops: The stopping rule.
         capacity: Rollouts the engine runs at a time.
         smallest: Rollouts of one sample asked for together at least.
+        first: Rollouts of each sample before the rule is asked; none by default.
     """
     num_samples, most = outcomes.shape
     correct_of_first = np.zeros((num_samples, most + 1), dtype=np.int16)
     np.cumsum(outcomes, axis=1, out=correct_of_first[:, 1:])
     every = np.arange(num_samples)
-    n = np.zeros(num_samples, dtype=np.int64)
-    k, num_rounds = n, 0
+    n = np.zeros(num_samples, dtype=np.int64) if first is None else np.minimum(first, most)
+    k, num_rounds = correct_of_first[every, n].astype(np.int64), int(n.any())
     while True:
         ask = next_round(stops(k, n), n, max_rollouts=most, capacity=capacity, smallest=smallest)
         if not ask.any():

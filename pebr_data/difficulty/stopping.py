@@ -10,6 +10,8 @@ pass rate.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq
@@ -21,6 +23,9 @@ from pebr_data.types import Band
 
 FIRST_ROUND = 2
 """Rollouts of every sample before any rule stops it: one says neither that outcomes vary nor that they do not."""
+
+PILOT = 128
+"""Samples that get a full group before any is stopped by its posterior."""
 
 
 def exact_stops(num_correct: npt.ArrayLike, num_rollouts: npt.ArrayLike, group_size: int) -> BoolArray:
@@ -83,6 +88,28 @@ def band_probabilities(posterior: Posterior, group_size: int, threshold: float =
     return np.stack([hard, np.maximum(below - hard, 0.0), 1.0 - below], axis=-1)
 
 
+def sure_bands(
+    posterior: Posterior, group_size: int, *, confidence: float, threshold: float = 0.5
+) -> npt.NDArray[np.str_]:
+    """The band that has probability `confidence` or more; `unprobed` where none has.
+
+    Args:
+        posterior: What is known of each sample.
+        group_size: G of the training.
+        confidence: In (1/3, 1): with three bands one always has a third.
+        threshold: As for `band_edges`.
+
+    Raises:
+        ValueError: An argument is out of its range.
+    """
+    if not 1 / 3 < confidence < 1:
+        raise ValueError(f"confidence {confidence} must be between 1/3 and 1")
+    chances = band_probabilities(posterior, group_size, threshold)
+    names = np.array([Band.HARD.value, Band.MEDIUM.value, Band.EASY.value])
+    sure = chances.max(axis=-1) >= confidence
+    return np.where(sure, names[chances.argmax(axis=-1)], Band.UNPROBED.value).astype(np.str_)
+
+
 def posterior_stops(
     posterior: Posterior,
     num_rollouts: npt.ArrayLike,
@@ -95,7 +122,7 @@ def posterior_stops(
     """Where one band has probability `confidence` or more, or the rollouts are used up.
 
     Args:
-        posterior: What is known of each sample, under a prior fitted to the counts so far.
+        posterior: What is known of each sample, under a prior that was fitted to others like it.
         num_rollouts: n of each.
         group_size: G of the training.
         confidence: In (1/3, 1): with three bands one always has a third.
@@ -105,11 +132,20 @@ def posterior_stops(
     Raises:
         ValueError: An argument is out of its range.
     """
-    if not 1 / 3 < confidence < 1:
-        raise ValueError(f"confidence {confidence} must be between 1/3 and 1")
     n = np.asarray(num_rollouts)
-    sure = band_probabilities(posterior, group_size, threshold).max(axis=-1) >= confidence
+    sure = sure_bands(posterior, group_size, confidence=confidence, threshold=threshold) != Band.UNPROBED.value
     return np.asarray((sure & (n >= FIRST_ROUND)) | (n >= max_rollouts))
+
+
+def pilot(sample_ids: Sequence[str], group_size: int) -> IntArray:
+    """Rollouts of each sample before `posterior_stops` is asked: enough to fit the prior that it then judges by.
+
+    `FIRST_ROUND` of each, and G of the `PILOT` samples whose ids come first: ids are hashes, so that is a draw. Two
+    rollouts tell the mean and spread of the pass rates, but hardly whether a share of them is 0 or 1.
+    """
+    first = np.full(len(sample_ids), FIRST_ROUND, dtype=np.int64)
+    first[np.argsort(np.asarray(sample_ids, dtype=np.str_), kind="stable")[:PILOT]] = group_size
+    return first
 
 
 def next_round(

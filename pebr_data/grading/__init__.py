@@ -16,7 +16,7 @@ from pebr_data.grading.grade import (
 )
 from pebr_data.grading.infer import ANSWER_TYPES, infer_answer_type
 from pebr_data.grading.perception import PerceptionScore, parse_description, score_description
-from pebr_data.grading.reward import accuracy_reward, format_reward
+from pebr_data.grading.reward import accuracy_reward, format_reward, keyword_reward, length_reward, similarity_reward
 from pebr_data.grading.rules import GradingRules, read_rules
 from pebr_data.grading.sections import Sections, split_sections
 
@@ -39,8 +39,11 @@ __all__ = [
     "grade_batch",
     "grade_samples",
     "infer_answer_type",
+    "keyword_reward",
+    "length_reward",
     "parse_description",
     "read_rules",
     "score_description",
+    "similarity_reward",
     "split_sections",
 ]

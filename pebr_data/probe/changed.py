@@ -43,4 +43,5 @@ def require_unchanged(config: CatalogConfig, store: Path, model: str, split: str
 def differences(before: Fingerprint, after: Fingerprint) -> dict[str, tuple[Json, Json]]:
     """The settings that differ between two policies, but not what the model is called: name -> (before, after)."""
     old, new = before.to_json(), after.to_json()
-    return {key: (old[key], new[key]) for key in old if old[key] != new[key] and key != "model"}
+    pairs = {key: (old.get(key, False), new.get(key, False)) for key in {**old, **new} if key != "model"}
+    return {key: (one, other) for key, (one, other) in pairs.items() if one != other}

@@ -11,6 +11,7 @@ from pebr_data.errors import RefusedError
 from pebr_data.grading import Grader
 from pebr_data.grading.versions import Grading, golds_of, profile_of
 from pebr_data.prompts import open_template
+from pebr_data.shuffled import reordered
 from pebr_data.types import Fingerprint, Rollout, Sample
 
 
@@ -56,7 +57,8 @@ def graded_by(store: Path, rollouts: Sequence[Rollout], grading: Grading) -> lis
         ids = list(dict.fromkeys(rollout.key.sample_id for rollout in owed))
         samples = {one.sample_id: one for one in catalog.samples(sample_ids=ids, golds=grading.golds)}
     completions = [
-        (one.generation.completion, samples[one.key.sample_id], one.generation.finish_reason) for one in owed
+        (one.generation.completion, reordered(samples[one.key.sample_id], one.order), one.generation.finish_reason)
+        for one in owed
     ]
     grades = dict(zip((one.key for one in owed), grading.grade(completions), strict=True))
     return [replace(rollout, grade=grades.get(rollout.key, rollout.grade)) for rollout in rollouts]

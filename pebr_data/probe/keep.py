@@ -16,6 +16,7 @@ from pebr_data.probe.progress import RunProgress, write_progress
 from pebr_data.probe.rounds import Rounds
 from pebr_data.probe.shard import Shard
 from pebr_data.probe.spool import SpoolWriter
+from pebr_data.shuffled import as_shown
 from pebr_data.types import Fingerprint, Generation, Outcome, Rollout, RolloutKey, Sample
 
 SYNC_EVERY = 256
@@ -105,8 +106,9 @@ class Keeper:
         Raises:
             StorageError: The disk refused.
         """
-        [verdict] = self.grading.grade([(generation.completion, sample, generation.finish_reason)])
-        rollout = Rollout(key, generation, verdict)
+        shown, order = as_shown(sample, self.fingerprint, key)
+        [verdict] = self.grading.grade([(generation.completion, shown, generation.finish_reason)])
+        rollout = Rollout(key, generation, verdict, order)
         spool.append(rollout)
         self.rounds.see(key, verdict.outcome)
         self.unmerged.append(rollout)
@@ -173,6 +175,6 @@ class Keeper:
             with Catalog.open(self.store, wait_seconds=wait_seconds) as catalog:
                 catalog.register_probe(self.fingerprint)
                 if self.stops_at is not None:
-                    catalog.note_early_stop(self.fingerprint.probe_id, self.stops_at)
+                    catalog.stop_rules.note_exact(self.fingerprint.probe_id, self.stops_at)
                 catalog.merge_rollouts(self.unmerged)
             self.unmerged = []

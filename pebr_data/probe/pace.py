@@ -63,6 +63,11 @@ def find_pace(store: Path, fingerprint: Fingerprint, known: Sequence[Fingerprint
     return None
 
 
+def own_pace(directory: Path) -> Pace | None:
+    """The pace of the probe whose directory this is, where it has one."""
+    return _read(directory / PACE_FILE)
+
+
 def _read(path: Path) -> Pace | None:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))

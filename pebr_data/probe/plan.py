@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pebr_data.probe.pace import Pace
 from pebr_data.probe.rounds import Rounds
 from pebr_data.types import Fingerprint, RolloutKey, Sample
+
+if TYPE_CHECKING:
+    from pebr_data.probe.estimate import Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,8 @@ class ProbePlan:
         num_owed: Wanted rollouts that are still to be made; at most, where the probe stops early.
         max_tokens: Completion tokens to generate at most.
         pace: What a timed run of this model on this engine came to; None before there was one.
+        estimate: What is owed in rollouts, tokens and time, going by this probe's own rollouts; None before there were
+            any.
     """
 
     probe_id: str
@@ -35,6 +41,7 @@ class ProbePlan:
     num_owed: int
     max_tokens: int
     pace: Pace | None
+    estimate: Estimate | None = None
 
     @property
     def expected_tokens(self) -> int | None:

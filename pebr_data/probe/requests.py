@@ -9,6 +9,7 @@ from pebr_data.engines.base import Request
 from pebr_data.errors import DataError
 from pebr_data.images import ImageStore, decode
 from pebr_data.prompts import messages
+from pebr_data.shuffled import as_shown
 from pebr_data.types import Condition, Fingerprint, Generation, RolloutKey, Sample
 
 
@@ -36,18 +37,26 @@ class OwedRequests:
             keys = self.owed.get(sample.sample_id)
             if keys is None:
                 continue
+            # One prompt for all of them, unless each is shown the options in an order of its own.
+            asked: dict[str, list[RolloutKey]] = {}
+            for key in keys:
+                asked.setdefault(as_shown(sample, self.fingerprint, key)[0].question, []).append(key)
             try:
                 hashes = sample.image_hashes if shown else ()
                 pictures = tuple(decode(self.images.get(one), self.fingerprint.max_pixels) for one in hashes)
-                prompt = messages(
-                    self.fingerprint.template,
-                    sample.question,
-                    len(pictures),
-                    self.fingerprint.condition,
-                    sample.description,
-                )
+                prompts = [
+                    messages(
+                        self.fingerprint.template,
+                        question,
+                        len(pictures),
+                        self.fingerprint.condition,
+                        sample.description,
+                    )
+                    for question in asked
+                ]
             except DataError as error:
                 generation = Generation("", 0, "error", error=str(error))
                 self.failed += [(key, generation) for key in keys]
                 continue
-            yield Request(prompt, pictures, keys)
+            for prompt, its in zip(prompts, asked.values(), strict=True):
+                yield Request(prompt, pictures, tuple(its))

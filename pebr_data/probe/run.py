@@ -12,79 +12,51 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from pebr_data.catalog.store import Catalog
 from pebr_data.config import CatalogConfig
 from pebr_data.engines.base import Engine, Sampling, open_engine, require_engine
-from pebr_data.errors import DataError, Interrupted, PebrError, UnavailableError, UsageError
+from pebr_data.errors import Interrupted, PebrError, UnavailableError, UsageError
 from pebr_data.grading import Grader
 from pebr_data.grading.versions import Grading
 from pebr_data.images import ImageStore
 from pebr_data.models import ResolvedModel, resolve_model, served_model
-from pebr_data.probe.early_stop import note_early_stop, outcomes_so_far
+from pebr_data.probe.early_stop import (
+    CONFIDENCE,
+    Stopping,
+    count_splits,
+    end_posterior_stop,
+    note_exact_stop,
+    open_rounds,
+    read_so_far,
+)
+from pebr_data.probe.estimate import estimate
 from pebr_data.probe.fingerprint import write_fingerprint
 from pebr_data.probe.in_force import grading_in_force, with_golds
 from pebr_data.probe.keep import Keeper, Progress
 from pebr_data.probe.lock import probe_lock
-from pebr_data.probe.pace import Pace, find_pace, write_pace
+from pebr_data.probe.pace import Pace, find_pace, own_pace, write_pace
+from pebr_data.probe.perception import score_perception
 from pebr_data.probe.plan import ProbePlan, make_plan, owed_keys
 from pebr_data.probe.recover import recover
 from pebr_data.probe.requests import OwedRequests
+from pebr_data.probe.result import ProbeResult
 from pebr_data.probe.rounds import Rounds
 from pebr_data.probe.shard import WHOLE, Shard
 from pebr_data.probe.spool import SpoolWriter, read_spool
 from pebr_data.probe.stop import stop_on_signals
+from pebr_data.probe.subset import Subset, read_samples
 from pebr_data.prompts import open_template
-from pebr_data.types import Fingerprint, Json, Outcome, Sample, StopRule
+from pebr_data.shuffled import say_unshuffled
+from pebr_data.types import Fingerprint, Json, Sample, StopRule
 
 GIVE_UP_AFTER = 512
 """Rollouts that all fail, and nothing but them, before the probe is given up."""
 
 Stop = Callable[[], object]
 """Asked between batches; true ends the probe in good order. May return the signal that was received."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeResult:
-    """What a probe did.
-
-    Attributes:
-        probe_id: Names the fingerprint.
-        fingerprint: The policy.
-        num_samples: Samples it covers.
-        num_rollouts: Rollouts wanted of each.
-        num_kept: Wanted rollouts that were kept before.
-        num_recovered: Wanted rollouts that an earlier run had left in the spool.
-        num_spared: Wanted rollouts that were not needed: the band of their sample is certain without them.
-        num_generated: Rollouts made now, failed ones included.
-        num_failed: Rollouts among them that the engine failed on; they are owed again.
-        outcomes: How the rollouts made now were graded.
-        errors: Messages of failed rollouts, a few different ones.
-        damaged: Places in the spool where a record went bad; what they held is owed again unless it was merged.
-        seconds: Time that generating, grading and keeping took.
-    """
-
-    probe_id: str
-    fingerprint: Fingerprint
-    num_samples: int
-    num_rollouts: int
-    num_kept: int
-    num_recovered: int
-    num_spared: int
-    num_generated: int
-    num_failed: int
-    outcomes: Mapping[Outcome, int]
-    errors: tuple[str, ...]
-    damaged: tuple[str, ...]
-    seconds: float
-
-    @property
-    def num_owed(self) -> int:
-        """Wanted rollouts that are still not kept, and needed."""
-        kept = self.num_kept + self.num_recovered + self.num_generated - self.num_failed
-        return self.num_samples * self.num_rollouts - kept - self.num_spared
 
 
 def model_of(config: CatalogConfig, model: str | Path) -> ResolvedModel:
@@ -113,6 +85,7 @@ def fingerprint_of(config: CatalogConfig, model: ResolvedModel) -> Fingerprint:
         max_completion_length=settings.max_completion_length,
         max_pixels=settings.max_pixels,
         engine=require_engine(settings.engine),
+        shuffle_options=settings.shuffle_options,
     )
 
 
@@ -123,8 +96,11 @@ def plan_probe(
     *,
     split: str | None = None,
     limit: int | None = None,
+    subset: Subset | None = None,
     num_rollouts: int | None = None,
     rule: StopRule | None = None,
+    confidence: float | None = None,
+    max_rollouts: int | None = None,
     shard: Shard = WHOLE,
 ) -> ProbePlan:
     """What `probe` with the same arguments would do; loads no model and changes nothing.
@@ -138,27 +114,35 @@ def plan_probe(
     """
     fingerprint = fingerprint_of(config, model_of(config, model))
     probe_id = fingerprint.probe_id
-    samples = shard.part(_samples(config, store, split, limit))
-    num_rollouts = config.probe.rollouts if num_rollouts is None else num_rollouts
+    samples = read_samples(config, store, Subset(split=split, limit=limit) if subset is None else subset)
+    directory = _directory(store, probe_id)
+    covered = count_splits(samples)
+    samples = list(shard.part(samples))
+    stopping = _stopping(config, num_rollouts, rule, confidence, max_rollouts)
     with Catalog.open(store, read_only=True) as catalog:
         kept = catalog.rollout_keys(probe_id)
-        seen = outcomes_so_far(catalog, probe_id, num_rollouts, config.probe.stop if rule is None else rule)
+        so_far = read_so_far(catalog, fingerprint, stopping)
         pace = find_pace(store, fingerprint, [probe.fingerprint for probe in catalog.probes()])
     unmerged = {
         rollout.key: rollout.grade.outcome
-        for segment in read_spool(_directory(store, probe_id) / "spool")
+        for segment in read_spool(directory / "spool")
         for rollout in segment.rollouts
         if rollout.generation.finish_reason != "error" and (rollout.key.sample_id, rollout.key.index) not in kept
     }
     kept |= {(key.sample_id, key.index) for key in unmerged}
-    rounds = Rounds(owed_keys(probe_id, samples, num_rollouts, kept), num_rollouts, seen)
-    for key, outcome in unmerged.items():
-        rounds.see(key, outcome)
-    plan = make_plan(fingerprint, len(samples), num_rollouts, rounds, pace)
-    if plan.num_owed:
-        with Catalog.open(store, read_only=True) as catalog:
-            grading_in_force(catalog, fingerprint)
-    return plan
+    owed = owed_keys(probe_id, samples, stopping.most, kept)
+    so_far = so_far.and_these({key: outcome for key, outcome in unmerged.items() if key.index < stopping.most})
+    rounds = open_rounds(probe_id, samples, owed, stopping, so_far, covered=covered)
+    plan = make_plan(fingerprint, len(samples), stopping.most, rounds, pace)
+    if not plan.num_owed:
+        return plan
+    with Catalog.open(store, read_only=True) as catalog:
+        grading_in_force(catalog, fingerprint)
+        if catalog.grader_version(probe_id) is None:
+            return plan
+        counts = catalog.bands(probe_id, stopping.most, by_rule=False)
+        lengths = catalog.completion_lengths(probe_id, [one.sample_id for one in samples], stopping.most)
+    return replace(plan, estimate=estimate(samples, counts, lengths, plan.num_owed, stopping, own_pace(directory)))
 
 
 def probe(
@@ -168,8 +152,11 @@ def probe(
     *,
     split: str | None = None,
     limit: int | None = None,
+    subset: Subset | None = None,
     num_rollouts: int | None = None,
     rule: StopRule | None = None,
+    confidence: float | None = None,
+    max_rollouts: int | None = None,
     shard: Shard = WHOLE,
     engine: Engine | None = None,
     engine_options: Mapping[str, Json] | None = None,
@@ -185,8 +172,11 @@ def probe(
         model: A name that `resolve_model` understands; for a server, `served_model`.
         split: The split to probe, instead of the configured one.
         limit: Only the first samples, this many.
+        subset: Which samples, instead of `split` and `limit`.
         num_rollouts: Completions of each sample, instead of the configured number.
         rule: When a sample has enough of them, instead of the configured rule.
+        confidence: Of the rule `posterior`, instead of the configured one.
+        max_rollouts: The most that `posterior` makes of a sample, likewise.
         shard: Only this part of those samples; the others may be probed at the same time.
         engine: The engine with this very model loaded; by default it is loaded when something is owed.
         engine_options: How it is run then; each replaces the configured one.
@@ -215,18 +205,23 @@ def probe(
         resume = f"pebr-data probe {config.path} --model {model} --store {store}"
     name, max_pixels = fingerprint.engine, fingerprint.max_pixels
     options = {**config.probe.engine_options, **(engine_options or {})}
-    return run_probe(
+    stopping = _stopping(config, num_rollouts, rule, confidence, max_rollouts)
+    result = run_probe(
         store,
-        _samples(config, store, split, limit),
+        read_samples(config, store, Subset(split=split, limit=limit) if subset is None else subset),
         fingerprint,
         lambda: engine if engine is not None else open_engine(name, resolved, max_pixels=max_pixels, **options),
-        num_rollouts=config.probe.rollouts if num_rollouts is None else num_rollouts,
-        rule=config.probe.stop if rule is None else rule,
+        num_rollouts=stopping.group_size,
+        rule=stopping.rule,
+        confidence=stopping.confidence,
+        max_rollouts=stopping.max_rollouts,
         shard=shard,
         progress=progress,
         stop=stop,
         resume=resume,
     )
+    score_perception(store, result.probe_id, config.probe.perception)
+    return result
 
 
 def run_probe(
@@ -237,6 +232,8 @@ def run_probe(
     *,
     num_rollouts: int = 8,
     rule: StopRule = StopRule.NONE,
+    confidence: float = CONFIDENCE,
+    max_rollouts: int | None = None,
     shard: Shard = WHOLE,
     progress: Progress | None = None,
     stop: Stop | None = None,
@@ -250,7 +247,9 @@ def run_probe(
         fingerprint: The policy that `load_engine` gives.
         load_engine: Called once, when something is owed.
         num_rollouts: Completions wanted of each sample.
-        rule: Whether a sample gets fewer where its band is certain before.
+        rule: Whether a sample gets fewer, or more, depending on what its first ones came to.
+        confidence: Of the rule `posterior`; see `Stopping`.
+        max_rollouts: Of the rule `posterior`, likewise.
         shard: Only this part of the samples.
         progress: Called as rollouts are kept.
         stop: Ends the probe in good order when it returns true. By default SIGINT and SIGTERM do.
@@ -266,34 +265,46 @@ def run_probe(
     started = time.monotonic()
     directory = _directory(store, fingerprint.probe_id)
     probe_id = fingerprint.probe_id
+    covered = count_splits(samples)
     samples = shard.part(samples)
+    stopping = Stopping(rule, num_rollouts, confidence, max_rollouts)
+    num_wanted = len(samples) * stopping.most
 
-    def look() -> tuple[set[tuple[str, int]], Rounds, Grading]:
+    def look(*, keeps: bool = True) -> tuple[set[tuple[str, int]], Rounds, Grading]:
         with Catalog.open(store, read_only=True) as catalog:
             kept = catalog.rollout_keys(probe_id)
-            seen = outcomes_so_far(catalog, probe_id, num_rollouts, rule)
-            rounds = Rounds(owed_keys(probe_id, samples, num_rollouts, kept), num_rollouts, seen)
-            # Where nothing is owed nothing will be judged, and another pebr's grades may stay.
-            return kept, rounds, grading_in_force(catalog, fingerprint) if rounds.num_owed else Grading(Grader())
+            so_far = read_so_far(catalog, fingerprint, stopping)
+        owed = owed_keys(probe_id, samples, stopping.most, kept)
+        where = store if keeps else None
+        rounds = open_rounds(probe_id, samples, owed, stopping, so_far, covered=covered, store=where)
+        if not rounds.num_owed:
+            # Nothing will be judged, and another pebr's grades may stay.
+            return kept, rounds, Grading(Grader())
+        with Catalog.open(store, read_only=True) as catalog:
+            return kept, rounds, grading_in_force(catalog, fingerprint)
 
-    _, rounds, _ = look()
+    _, rounds, _ = look(keeps=False)
     # Where nothing is owed, another run of this probe is not in the way.
     lock = probe_lock(directory, shard) if rounds.num_owed else nullcontext()
     with lock, nullcontext(stop) if stop is not None else stop_on_signals() as stop_requested:
         kept, rounds, grading = look()
-        num_kept = len(samples) * num_rollouts - rounds.num_owed - rounds.num_spared
+        num_kept = num_wanted - rounds.num_owed - rounds.num_spared
         num_recovered = 0
         damaged: list[str] = []
         if rounds.num_owed and recover(store, fingerprint, grading, directory / "spool", kept, damaged, shard):
             _, rounds, _ = look()
-            num_recovered = len(samples) * num_rollouts - num_kept - rounds.num_owed - rounds.num_spared
+            num_recovered = num_wanted - num_kept - rounds.num_owed - rounds.num_spared
         stops_at = num_rollouts if rule is StopRule.EXACT else None
         if stops_at is not None and rounds.num_spared:
-            note_early_stop(store, probe_id, stops_at)
+            note_exact_stop(store, probe_id, stops_at)
+        if rule is not StopRule.POSTERIOR:
+            end_posterior_stop(store, probe_id, covered, num_rollouts)
         num_done = num_kept + num_recovered
         num_left = rounds.num_owed + rounds.num_spared
         keeper = Keeper(store, shard, fingerprint, grading, num_done, num_left, rounds, stops_at, progress)
         if rounds.num_owed and not stop_requested():
+            if fingerprint.shuffle_options:
+                say_unshuffled(samples)
             write_fingerprint(directory, fingerprint)
             keeper.note()
             _generate(load_engine(), with_golds(store, samples, grading), keeper, stop_requested)
@@ -301,7 +312,7 @@ def run_probe(
             probe_id=probe_id,
             fingerprint=fingerprint,
             num_samples=len(samples),
-            num_rollouts=num_rollouts,
+            num_rollouts=stopping.most,
             num_kept=num_kept,
             num_recovered=num_recovered,
             num_spared=rounds.num_spared,
@@ -358,22 +369,25 @@ def _generate(engine: Engine, samples: Sequence[Sample], keeper: Keeper, stop: S
         write_pace(directory, Pace(num_good, keeper.num_tokens, time.monotonic() - started))
 
 
+def _stopping(
+    config: CatalogConfig,
+    num_rollouts: int | None,
+    rule: StopRule | None,
+    confidence: float | None,
+    max_rollouts: int | None,
+) -> Stopping:
+    """When a sample has enough: as configured, but for what is asked for otherwise."""
+    settings = config.probe
+    return Stopping(
+        rule=settings.stop if rule is None else rule,
+        group_size=settings.rollouts if num_rollouts is None else num_rollouts,
+        confidence=settings.confidence if confidence is None else confidence,
+        max_rollouts=settings.max_rollouts if max_rollouts is None else max_rollouts,
+    )
+
+
 def _is_hopeless(keeper: Keeper) -> bool:
     return keeper.num_generated >= GIVE_UP_AFTER and keeper.all_failed
-
-
-def _samples(config: CatalogConfig, store: Path, split: str | None, limit: int | None) -> list[Sample]:
-    wanted = config.probe.split if split is None else split
-    with Catalog.open(store, read_only=True) as catalog:
-        samples = catalog.samples(config.name, wanted)
-    if not samples:
-        within = f"the split {wanted!r} of the catalog {config.name!r}" if wanted else f"the catalog {config.name!r}"
-        raise DataError(
-            f"there are no samples in {within}",
-            where=str(store),
-            help=f"name another split, or build it: pebr-data build {config.path} --store {store}",
-        )
-    return samples[:limit]
 
 
 def _directory(store: Path, probe_id: str) -> Path:

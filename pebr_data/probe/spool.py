@@ -175,13 +175,14 @@ def _next_record(data: bytes, position: int) -> int | None:
 
 
 def _to_json(rollout: Rollout) -> dict[str, Json]:
-    return {
+    value = {
         "probe_id": rollout.key.probe_id,
         "sample_id": rollout.key.sample_id,
         "index": rollout.key.index,
         "generation": asdict(rollout.generation),
         "grade": asdict(rollout.grade),
     }
+    return value | {"order": rollout.order} if rollout.order else value
 
 
 def _from_json(value: dict[str, Json]) -> Rollout:
@@ -190,6 +191,7 @@ def _from_json(value: dict[str, Json]) -> Rollout:
         key=RolloutKey(value["probe_id"], value["sample_id"], value["index"]),
         generation=Generation(**value["generation"]),
         grade=Grade(**{**grade, "outcome": Outcome(grade["outcome"])}),
+        order=tuple(value.get("order", ())),
     )
 
 

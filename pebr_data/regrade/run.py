@@ -29,6 +29,7 @@ from pebr_data.probe.stop import stop_on_signals
 from pebr_data.prompts import open_template
 from pebr_data.regrade.compare import Comparison, compare
 from pebr_data.regrade.golds import corrections, read_gold_file, reviews, with_fix
+from pebr_data.shuffled import reordered
 from pebr_data.types import Grade, RolloutKey
 
 BATCH_SIZE = 4096
@@ -244,7 +245,10 @@ def _judge(plan: RegradePlan, probe: Probe, places: Sequence[int]) -> list[tuple
         read = catalog.samples(sample_ids=ids, golds=SOURCE_GOLDS)
     samples = {sample.sample_id: with_fix(sample, plan.fixes.get(sample.sample_id)) for sample in read}
     grades = plan.grading(probe).grade(
-        [(completion, samples[sample_id], reason) for sample_id, _, completion, reason in rollouts]
+        [
+            (completion, reordered(samples[sample_id], order or ()), reason)
+            for sample_id, _, completion, reason, order in rollouts
+        ]
     )
     keys = [RolloutKey(probe.probe_id, sample_id, index) for sample_id, index, *_ in rollouts]
     return list(zip(keys, grades, strict=True))

@@ -79,6 +79,7 @@ def _fits(probe: KnownProbe, config: CatalogConfig) -> bool:
         and ours.max_completion_length == theirs.max_completion_length
         and ours.max_pixels == theirs.max_pixels
         and ours.engine == theirs.engine
+        and ours.shuffle_options == theirs.shuffle_options
     )
 
 

@@ -24,9 +24,9 @@ POOL = {
     "signal": pl.Float64, "diagnosis": pl.String,
 }  # fmt: skip
 """The columns of a pool, one row per sample of the split, probed or not: the sample, its source and skill; the band
-that its rollouts put it in; why the policy cannot judge it (`unprobed`, `incomplete`, `ungradable`, `error`), or null;
-its expected signal, for `signal` alone and there null where `gap` is not; for `diagnosis` alone its diagnosis, null for
-easy samples and for those that have none."""
+that its rollouts put it in; why the policy cannot judge it (`unprobed`, `incomplete`, `unsure`, `ungradable`, `error`),
+or null; its expected signal, for `signal` alone and there null where `gap` is not; for `diagnosis` alone its diagnosis,
+null for easy samples and for those that have none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,7 @@ def pool_of(config: CatalogConfig, name: str, rates: Rates) -> pl.DataFrame:
             where=str(config.path),
             help="set the mixture's `split` to one of those, or add it to a source and build again",
         )
-    samples = samples.with_columns(gap=_gap(judged_as))
+    samples = samples.with_columns(gap=_gap(judged_as, config.probe.rollouts))
     if mixture.policy != "all" and samples["gap"].null_count() == 0:
         wanted = f"all its {config.probe.rollouts}" if judged_as.policy != "signal" else f"{MIN_ROLLOUTS}"
         raise RefusedError(
@@ -146,8 +146,11 @@ def _judged_as(config: CatalogConfig, name: str) -> MixtureConfig:
     return mixture if mixture.match is None else config.mixtures[mixture.match]
 
 
-def _gap(mixture: MixtureConfig) -> pl.Expr:
-    """Why a sample cannot be judged; null where it can."""
+def _gap(mixture: MixtureConfig, num_rollouts: int) -> pl.Expr:
+    """Why a sample cannot be judged; null where it can.
+
+    A full group without a band is one whose posterior is not sure of any.
+    """
     judged = pl.col("band") != str(Band.UNPROBED)
     if mixture.policy == "signal":
         judged |= (pl.col("num_rollouts") >= MIN_ROLLOUTS) & (pl.col("num_ungradable") == 0)
@@ -155,6 +158,7 @@ def _gap(mixture: MixtureConfig) -> pl.Expr:
         pl.when(judged).then(pl.lit(None, pl.String))
         .when(pl.col("num_ungradable") > 0).then(pl.lit("ungradable"))
         .when(pl.col("num_error") > 0).then(pl.lit("error"))
+        .when(pl.col("num_rollouts") >= num_rollouts).then(pl.lit("unsure"))
         .when(pl.col("num_rollouts") > 0).then(pl.lit("incomplete"))
         .otherwise(pl.lit("unprobed"))
     )  # fmt: skip

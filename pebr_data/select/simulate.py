@@ -13,13 +13,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from pebr_data.difficulty.counts import BoolArray, IntArray
-from pebr_data.difficulty.known import learn
+from pebr_data.difficulty.frozen import FrozenPriors, Tables
+from pebr_data.difficulty.known import guess_chance, learn
 from pebr_data.difficulty.populations import Population, draw_outcomes, draw_population
 from pebr_data.difficulty.simulation import Probed, Stops, Verdict, judge, probe
-from pebr_data.difficulty.stopping import exact_bands, exact_stops, posterior_stops
+from pebr_data.difficulty.stopping import exact_bands, exact_stops, pilot
 from pebr_data.probe.rounds import CAPACITY, SMALLEST
 from pebr_data.select.policies import POLICIES, Terms
 from pebr_data.types import Band, Json
@@ -59,6 +61,7 @@ def simulate(
     num_samples: int = 10_000,
     max_rollouts: int = 8,
     num_generations: int = 8,
+    confidence: float = CONFIDENCE,
     limit: int | None = None,
     seed: int = 0,
 ) -> Trial | None:
@@ -67,11 +70,12 @@ def simulate(
     Args:
         population: A name in `POPULATIONS`.
         stop: `fixed`: all rollouts of every sample; `exact`: until the paper's band is certain; `posterior`: until one
-            band has probability `CONFIDENCE`.
+            band has probability `confidence`.
         policy: `pebr` takes the medium band; `signal` as many samples as that has, those with the highest signal.
         num_samples: Samples of the population.
         max_rollouts: The most that any sample gets.
         num_generations: The training's G.
+        confidence: Of the rule `posterior`.
         limit: At most this many samples are taken.
         seed: Of everything that is drawn.
 
@@ -80,10 +84,14 @@ def simulate(
     """
     truth = draw_population(population, num_samples, seed)
     outcomes = draw_outcomes(truth, max_rollouts, seed)
-    probed = probe(outcomes, _rule(truth, stop, max_rollouts, num_generations), capacity=CAPACITY, smallest=SMALLEST)
+    if stop == "posterior":
+        probed, bands = probe_by_posterior(truth, outcomes, num_generations, confidence, smallest=SMALLEST)
+    else:
+        probed = probe(outcomes, _rule(stop, max_rollouts), capacity=CAPACITY, smallest=SMALLEST)
+        bands = exact_bands(probed.num_correct, probed.num_rollouts, max_rollouts)
     samples = _samples(truth, probed.num_correct, probed.num_rollouts)
     known = learn(samples)
-    pool = known.join(samples, num_generations).with_columns(band=_bands(probed, stop, max_rollouts))
+    pool = known.join(samples, num_generations).with_columns(band=pl.Series(bands.tolist(), dtype=pl.String))
     size = int((pool["band"] == str(Band.MEDIUM)).sum())
     if not size:
         return None
@@ -113,30 +121,39 @@ def _samples(truth: Population, num_correct: IntArray, num_rollouts: IntArray) -
     )
 
 
-def _rule(truth: Population, stop: str, max_rollouts: int, num_generations: int) -> Stops:
-    def posterior(k: IntArray, n: IntArray) -> BoolArray:
-        known = learn(_samples(truth, k, n))
-        return posterior_stops(
-            known.posterior_of(_samples(truth, k, n)),
-            n,
-            num_generations,
-            confidence=CONFIDENCE,
-            max_rollouts=max_rollouts,
-        )
-
+def _rule(stop: str, max_rollouts: int) -> Stops:
     rules: dict[str, Stops] = {
         "fixed": lambda k, n: np.asarray(n >= max_rollouts),
         "exact": lambda k, n: exact_stops(k, n, max_rollouts),
-        "posterior": posterior,
     }
     return rules[stop]
 
 
-def _bands(probed: Probed, stop: str, max_rollouts: int) -> pl.Series:
-    """The paper's bands; under `posterior`, which may stop with less, those of the rollouts that there are."""
-    group_size = probed.num_rollouts if stop == "posterior" else np.full_like(probed.num_rollouts, max_rollouts)
-    bands = np.empty(len(group_size), dtype=object)
-    for size in np.unique(group_size):
-        here = group_size == size
-        bands[here] = exact_bands(probed.num_correct[here], probed.num_rollouts[here], int(size))
-    return pl.Series("band", bands.tolist(), dtype=pl.String)
+def probe_by_posterior(
+    truth: Population, outcomes: BoolArray, num_generations: int, confidence: float, *, smallest: int = 1
+) -> tuple[Probed, npt.NDArray[np.str_]]:
+    """What the rule sees and the bands that it is sure of: a pilot, whose priors judge from then on.
+
+    Args:
+        truth: The samples.
+        outcomes: Whether each rollout is correct, [samples, most rollouts].
+        num_generations: The training's G.
+        confidence: The probability that a band must have.
+        smallest: Rollouts of one sample asked for together at least.
+    """
+    num_samples, most = outcomes.shape
+    cells = _samples(truth, np.zeros(num_samples, np.int64), np.zeros(num_samples, np.int64))
+    keys = cells.select("source", "answer_type", guess_chance()).rows()
+    strata = list(dict.fromkeys(keys))
+    stratum = np.array([strata.index(key) for key in keys])
+    tables: list[Tables] = []
+
+    def stops(k: IntArray, n: IntArray) -> BoolArray:
+        if not tables:
+            priors = FrozenPriors.of(learn(_samples(truth, k, n)))
+            tables.append(priors.tables(strata, group_size=num_generations, max_rollouts=most, confidence=confidence))
+        return np.asarray(tables[0].stops[stratum, k, n])
+
+    first = pilot(cells["sample_id"].to_list(), num_generations)
+    probed = probe(outcomes, stops, capacity=CAPACITY, smallest=smallest, first=first)
+    return probed, tables[0].bands[stratum, probed.num_correct, probed.num_rollouts]

@@ -7,10 +7,11 @@ from typing import Any
 
 from pebr_data.config import FieldsConfig
 from pebr_data.errors import DataError
+from pebr_data.shuffled import with_options
 from pebr_data.sources.columns import find, kept_columns, kind, optional_text, scalar, text_at
 from pebr_data.sources.embedded import ReadPath, image_entries, read_images
 from pebr_data.sources.golds import gold_of
-from pebr_data.sources.options import options_in, options_of, with_options
+from pebr_data.sources.options import options_in, options_of
 from pebr_data.sources.placeholders import place_images, take_lead_off
 from pebr_data.types import Candidate
 

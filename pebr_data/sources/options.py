@@ -74,15 +74,6 @@ def options_in(question: str) -> tuple[str, ...]:
     return ()
 
 
-def with_options(question: str, options: tuple[str, ...]) -> str:
-    """The question with its options under it, one a line with its letter; an option's own label is not repeated."""
-    lines = [
-        option if re.match(rf"\(?{letter}[.):]", option) else f"{letter}. {option}"
-        for letter, option in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", options, strict=False)
-    ]
-    return "\n".join([question, *lines])
-
-
 def _in_order(options: Mapping[Any, Any]) -> list[Any]:
     return sorted(options, key=lambda key: (0, int(key), "") if str(key).isdecimal() else (1, 0, str(key)))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from pebr_data.strict_yaml import StrictModel
 
 if TYPE_CHECKING:
-    from pebr_train.models import DualEncoder
+    from pebr_data.engines.dual_encoder import DualEncoder
 
 Message = Mapping[str, Any]
 Scores = list[float | None]

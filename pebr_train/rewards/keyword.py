@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from pebr_data.grading import keyword_reward
 from pebr_data.strict_yaml import StrictModel
 from pebr_train.rewards.base import Message, NoParams, RewardContext, Scores, texts
 
 
 class Keyword:
-    """The share of the sample's keywords found in the lower-cased response; 0 for a sample without keywords.
-
-    Paper: arXiv 2509.13031. A keyword is found as a piece of text, so "red" is found in "bored": the paper's rule.
-    """
+    """As `pebr_data.grading.keyword_reward`."""
 
     name: ClassVar[str] = "keyword"
     Params: ClassVar[type[StrictModel]] = NoParams
@@ -30,10 +28,6 @@ class Keyword:
     ) -> Scores:
         """Look for the column `keywords` in each completion."""
         return [
-            _share(text.lower(), keywords or ())
+            keyword_reward(text, keywords or ())
             for text, keywords in zip(texts(completions), columns["keywords"], strict=True)
         ]
-
-
-def _share(text: str, keywords: Sequence[str]) -> float:
-    return sum(keyword.lower() in text for keyword in keywords) / len(keywords) if keywords else 0.0

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from pebr_data.grading import length_reward
 from pebr_data.strict_yaml import StrictModel
 from pebr_train.rewards.base import Message, RewardContext, Scores
 
@@ -22,7 +23,7 @@ class LengthParams(StrictModel):
 
 
 class Length:
-    """1 up to `max_tokens` completion tokens, then `max_tokens` / tokens. Paper: arXiv 2509.13031."""
+    """As `pebr_data.grading.length_reward`."""
 
     name: ClassVar[str] = "length"
     Params: ClassVar[type[StrictModel]] = LengthParams
@@ -38,4 +39,4 @@ class Length:
         **columns: Any,
     ) -> Scores:
         """Count each completion's tokens."""
-        return [min(1.0, self.max_tokens / max(1, len(ids))) for ids in completion_ids]
+        return [length_reward(len(ids), self.max_tokens) for ids in completion_ids]

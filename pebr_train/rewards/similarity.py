@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, model_validator
 
 from pebr_data.errors import DataError
-from pebr_data.grading import split_sections
+from pebr_data.grading import similarity_reward, split_sections
 from pebr_data.strict_yaml import StrictModel
 from pebr_train.rewards.base import Message, RewardContext, Scores, texts
 
@@ -71,7 +71,7 @@ class Similarity:
         embedded = self.encoder.embed_texts(unique)
         for row in described:
             cosine = float(image_rows[row] @ embedded[unique.index(str(descriptions[row]))])
-            scores[row] = min(1.0, max(0.0, (cosine - self.floor) / (self.ceiling - self.floor)))
+            scores[row] = similarity_reward(cosine, self.floor, self.ceiling)
         return scores
 
     def _images(self, rows: Sequence[int], columns: dict[str, Any]) -> dict[int, torch.Tensor]:

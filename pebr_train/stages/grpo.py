@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from pebr_data.engines.dual_encoder import DualEncoder
 from pebr_data.engines.special_tokens import eos_token_ids
 from pebr_data.errors import ConfigError, DataError
 from pebr_data.models import ResolvedModel
 from pebr_data.prompts import open_template
 from pebr_train.arithmetic import generation_batch_size, steps_per_generation_batch
 from pebr_train.dataset import grpo_dataset
-from pebr_train.models import DualEncoder, freeze
+from pebr_train.models import freeze
 from pebr_train.recipe import GrpoStage
 from pebr_train.rewards import RewardContext, open_rewards
 from pebr_train.rollouts import RolloutLog

@@ -104,7 +104,7 @@ SELECT substr(sha256('sample' || i), 1, 16), 'made', 'train', i, 'How many circl
        CASE WHEN i % 3 = 0 THEN 'count' WHEN i % 3 = 1 THEN 'compare' ELSE 'subtract' END, '{}'
 FROM range($number) AS numbered(i);
 INSERT INTO sample_images SELECT sample_id, 0, sha256(sample_id) FROM samples ORDER BY position;
-INSERT INTO catalog_samples SELECT 'big', sample_id FROM samples ORDER BY position;
+INSERT INTO catalog_samples (catalog, sample_id) SELECT 'big', sample_id FROM samples ORDER BY position;
 INSERT INTO rollouts (probe_id, sample_id, idx, seed, completion, num_tokens, finish_reason, num_prompt_tokens,
                       num_image_tokens, error)
 SELECT $probe_id, sample_id, idx, position * 8 + idx, $completion || sample_id, 60, 'stop', 100, 64, NULL

@@ -1,10 +1,17 @@
-"""How many rollouts does `--stop exact` save, and are the bands those of all eight? Stored completions, probed again.
+"""How many rollouts does stopping early save? `exact` on stored completions, `posterior` where the truth is known.
 
     .venv/bin/python tests/bench/early_stopping.py                 # probes 768 samples of shapes first: some minutes
     .venv/bin/python tests/bench/early_stopping.py --store store --catalog catalogs/shapes.yaml
+    .venv/bin/python tests/bench/early_stopping.py --simulate      # `posterior` alone: half a minute, no model
 
-Every row is a probe of its own through the real store, whose engine gives what was stored under each sample and index.
-`capacity` is how many rollouts a round should have, `smallest` how many of one sample it asks for at least.
+`exact`: are the bands those of all eight? Every row is a probe of its own through the real store, whose engine gives
+what was stored under each sample and index. `capacity` is how many rollouts a round should have, `smallest` how many of
+one sample it asks for at least.
+
+`posterior` against 16 rollouts of each: populations with known pass rates, and a group of eight. Both put a sample into
+the band that its posterior is sure of. Precision is the share of those called medium whose groups teach at least half
+the time, recall the share of such samples that are called medium. Stopping where 90 % are just reached leaves less to
+spare than going on to 16 does, so the second line raises the confidence until the precision is that of 16.
 """
 
 from __future__ import annotations
@@ -16,14 +23,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from pebr_data.catalog.store import Catalog
 from pebr_data.cli import main as pebr_data
 from pebr_data.cli.output import print_table
 from pebr_data.config import load_catalog_config
+from pebr_data.difficulty.counts import BoolArray
+from pebr_data.difficulty.fit import fit_priors
+from pebr_data.difficulty.populations import draw_outcomes, draw_population
+from pebr_data.difficulty.signal import informative_probability
+from pebr_data.difficulty.stopping import sure_bands
 from pebr_data.engines.base import Request, Sampling
 from pebr_data.models import resolve_model
 from pebr_data.probe import rounds
 from pebr_data.probe.run import fingerprint_of, run_probe
+from pebr_data.select.simulate import probe_by_posterior
 from pebr_data.types import Condition, Generation, RolloutKey, StopRule
 
 Stored = Mapping[tuple[str, int], Generation]
@@ -55,7 +71,11 @@ def main() -> None:
     parser.add_argument("--catalog", type=Path, default=Path("catalogs/shapes.yaml"))
     parser.add_argument("--model", default="pebr-tiny")
     parser.add_argument("--samples", type=int, default=768, help="at most so many")
+    parser.add_argument("--simulate", action="store_true", help="only what needs no model")
     arguments = parser.parse_args()
+    simulated()
+    if arguments.simulate:
+        return
     with tempfile.TemporaryDirectory() as directory:
         store = Path(directory) / "store"
         if arguments.store is None:
@@ -66,6 +86,39 @@ def main() -> None:
         else:
             shutil.copytree(arguments.store, store, ignore=shutil.ignore_patterns("exports", "backups", "spool"))
         replay(store, arguments.catalog, arguments.model, arguments.samples)
+
+
+def simulated(num_samples: int = 10_000, most: int = 16, group_size: int = 8) -> None:
+    """Prints the table of `posterior` against all rollouts."""
+    rows: list[tuple[object, ...]] = []
+    for name in ("uniform", "u_shaped", "hard", "two_source"):
+        truth = draw_population(name, num_samples)
+        outcomes = draw_outcomes(truth, most)
+        teaches = informative_probability(truth.pass_rate, group_size) >= 0.5
+
+        def measured(bands: npt.NDArray[np.str_], teaches: BoolArray = teaches) -> tuple[float, float]:
+            medium = bands == "medium"
+            hits = np.count_nonzero(medium & teaches)
+            return hits / max(int(medium.sum()), 1), hits / max(int(teaches.sum()), 1)
+
+        k = outcomes.sum(axis=1)
+        prior = fit_priors(k, most, truth.stratum)
+        every = prior.posterior(k, most, truth.stratum)
+        precision, recall = measured(sure_bands(every, group_size, confidence=0.9))
+        rows.append((name, "fixed", 0.9, float(most), None, f"{precision:.1%}", f"{recall:.1%}"))
+        for confidence in (0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.99):
+            probed, bands = probe_by_posterior(truth, outcomes, group_size, confidence, smallest=rounds.SMALLEST)
+            its, found = measured(bands)
+            used = float(probed.num_rollouts.mean())
+            if confidence == 0.9 or its >= precision:
+                told = (f"{1 - used / most:.1%}", f"{its:.1%}", f"{found:.1%}")
+                rows.append((name, "posterior", confidence, used, *told))
+            if its >= precision:
+                break
+    print(f"{num_samples} samples of each population, {most} rollouts at most, bands of a group of {group_size}")
+    header = ("population", "stop", "confidence", "rollouts a sample", "saved", "precision", "recall")
+    print_table(header, rows)
+    print()
 
 
 def replay(store: Path, catalog_path: Path, model: str, limit: int) -> None:

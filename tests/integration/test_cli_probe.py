@@ -177,6 +177,35 @@ def test_stopping_early_spares_rollouts_and_a_later_run_makes_them(
     assert (rest["num_generated"], rest["num_spared"]) == (36, 0)
 
 
+def test_the_posterior_decides_who_gets_more(place: Path, engine: Scripted, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["probe", "small.yaml", "--model", "policy", "--stop", "posterior", "--confidence", "0.6"]
+    plan = run_json(capsys, *asked, "--max-rollouts", "6", "--dry-run", "--pilot", "1")
+    told = run_json(capsys, *asked, "--max-rollouts", "6")
+    again = run_json(capsys, *asked, "--max-rollouts", "6")
+
+    assert (plan["num_rollouts"], plan["num_kept"], plan["estimate"]["num_measured"]) == (6, 4, 1)
+    assert (told["num_rollouts"], told["num_owed"], again["num_generated"]) == (6, 0, 0)
+    assert told["num_generated"] + told["num_kept"] + told["num_spared"] == 36
+    assert plan["estimate"]["rollouts"]["low"] <= told["num_generated"] <= plan["estimate"]["rollouts"]["high"]
+    for wrong in (
+        ["--confidence", "0.2"],
+        ["--max-rollouts", "3"],
+        ["--rollouts", "2"],
+        ["--stop", "exact"],
+        ["--pilot", "2"],
+    ):
+        assert main([*asked, *wrong]) == 2
+
+
+def test_parts_of_a_split_are_named(place: Path, engine: Scripted, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["probe", "small.yaml", "--model", "policy", "--dry-run"]
+    assert run_json(capsys, *asked, "--where", "source=made", "--limit", "5")["num_samples"] == 5
+    assert run_json(capsys, *asked, "--since", "2020-01-01")["num_samples"] == 6
+    assert main([*asked, "--since", "2999-01-01"]) == 65
+    assert main([*asked, "--mixture", "warmup"]) == 77
+    assert main([*asked, "--where", "colour=red"]) == 2
+
+
 def test_the_shards_of_a_split_are_its_whole(place: Path, engine: Scripted, capsys: pytest.CaptureFixture[str]) -> None:
     told = [run_json(capsys, "probe", "small.yaml", "--model", "policy", "--shard", shard) for shard in ("1/2", "2/2")]
     assert sum(one["num_samples"] for one in told) == 6

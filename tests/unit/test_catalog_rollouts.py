@@ -181,7 +181,7 @@ def test_what_a_grading_has_not_judged_is_owed_and_so_is_what_took_a_failed_roll
     judged = [(made.key, made.grade) for made in group(sample_id, "cew", version="v2")]
     catalog.save_grades(judged[:2])
     (place,) = catalog.ungraded(PROBE, "v2").tolist()
-    assert catalog.completions_at(PROBE, [place]) == [(sample_id, 2, "text w", "stop")]
+    assert catalog.completions_at(PROBE, [place]) == [(sample_id, 2, "text w", "stop", None)]
     catalog.save_grades(judged)
     assert len(catalog.ungraded(PROBE, "v2")) == 0
 

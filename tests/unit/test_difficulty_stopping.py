@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from itertools import product
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
+from pebr_data.difficulty.frozen import FrozenPriors
 from pebr_data.difficulty.intervals import confidence_sequence
+from pebr_data.difficulty.known import learn
 from pebr_data.difficulty.pass_rate import band
 from pebr_data.difficulty.prior import UNIFORM, Prior
 from pebr_data.difficulty.signal import informative_probability
@@ -21,7 +25,9 @@ from pebr_data.difficulty.stopping import (
     exact_bands,
     exact_stops,
     next_round,
+    pilot,
     posterior_stops,
+    sure_bands,
 )
 from pebr_data.types import Band
 
@@ -162,3 +168,29 @@ def test_the_confidence_sequence_is_as_wide_as_documented() -> None:
     assert binom.cdf(0, 8, 0.37) == pytest.approx(0.025, abs=0.001)
     with pytest.raises(ValueError, match="level"):
         confidence_sequence(0, 8, 1.0)
+
+
+def test_frozen_priors_decide_as_the_fitted_ones_do_also_after_having_been_kept() -> None:
+    rng = np.random.default_rng(0)
+    counts = pl.DataFrame({"num_correct": rng.binomial(8, rng.beta(0.4, 0.4, 300)), "num_rollouts": 8}).with_columns(
+        pl.lit("s").alias("source"), pl.lit("count").alias("answer_type"), pl.lit(0, pl.Int64).alias("num_options")
+    )
+    known = learn(counts.cast({"num_rollouts": pl.Int64}))
+    kept = FrozenPriors.from_json(json.loads(json.dumps(FrozenPriors.of(known).to_json())))
+    tables = kept.tables([("s", "count", 0.0), ("new", None, 0.25)], group_size=8, max_rollouts=16, confidence=0.9)
+    for place, prior in enumerate((known.strata[0].prior, known.priors.pooled)):
+        for n in range(17):
+            k = np.arange(n + 1)
+            posterior = prior.posterior(k, n)
+            stops = posterior_stops(posterior, n, 8, confidence=0.9, max_rollouts=16)
+            assert tables.stops[place, k, n].tolist() == stops.tolist()
+            expected = sure_bands(posterior, 8, confidence=0.9) if n >= 2 else np.full(n + 1, "unprobed")
+            assert tables.bands[place, k, n].tolist() == expected.tolist()
+
+
+def test_a_pilot_is_a_draw_that_gets_whole_groups() -> None:
+    ids = [f"{number * 7919 % 1000:04d}" for number in range(400)]
+    first = pilot(ids, 8)
+    assert (first == 8).sum() == 128
+    assert {one for one, size in zip(ids, first, strict=True) if size == 8} == set(sorted(ids)[:128])
+    assert (pilot(ids[:100], 8) == 8).all()

@@ -15,7 +15,7 @@ from pebr_data.difficulty.pass_rate import band, posterior
 from pebr_data.engines.base import Request, Sampling
 from pebr_data.errors import Interrupted
 from pebr_data.probe import rounds
-from pebr_data.probe.rounds import Rounds
+from pebr_data.probe.rounds import ExactRule, Rounds
 from pebr_data.probe.run import ProbeResult, plan_probe, probe, run_probe
 from pebr_data.select.mixture import select
 from pebr_data.types import Band, Condition, Fingerprint, Generation, Outcome, RolloutKey, Sample, StopRule
@@ -24,10 +24,6 @@ from tests.probed_store import probe as merge_outcomes
 
 POLICY = fingerprint()
 PROBE = POLICY.probe_id
-COUNTS = {
-    "sample_id": pl.String,
-    **dict.fromkeys(("num_correct", "num_rollouts", "num_ungradable", "num_error"), pl.Int64),
-}
 C, W, U, T, E = "correct", "wrong", "unparsed", "truncated", "error"
 
 
@@ -203,7 +199,7 @@ def test_a_rollout_that_says_nothing_lets_its_sample_neither_stop_nor_have_a_ban
 ) -> None:
     ask_one_by_one(monkeypatch)
     keys = tuple(RolloutKey(PROBE, "a", index) for index in range(4))
-    asked = Rounds({"a": keys}, 4, pl.DataFrame(schema=COUNTS))
+    asked = Rounds({"a": keys}, 4, ExactRule(4, 1))
     seen = iter([Outcome.UNGRADABLE, Outcome.CORRECT, Outcome.WRONG, Outcome.WRONG])
     made = []
     for one in asked:
@@ -217,7 +213,7 @@ def test_a_rollout_that_says_nothing_lets_its_sample_neither_stop_nor_have_a_ban
     seen_both = [Outcome.CORRECT, Outcome.WRONG]
     merge_outcomes(store, {useless: [*seen_both, Outcome.UNGRADABLE], usual: seen_both})
     with Catalog.open(store) as catalog:
-        catalog.note_early_stop(PROBE, 4)
+        catalog.stop_rules.note_exact(PROBE, 4)
     assert bands(store, 4) == ["unprobed", "medium"]
 
 

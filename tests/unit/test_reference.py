@@ -36,6 +36,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "`fields` of a source of rows": config.FieldsConfig,
     "A condition of `keep_if`": config.RowCondition,
     "`probe`": config.ProbeConfig,
+    "`perception` of a probe": config.PerceptionConfig,
     "Options of `transformers`": engine_options.TransformersOptions,
     "Options of `vllm`": engine_options.VllmOptions,
     "Options of `server`": engine_options.ServerOptions,

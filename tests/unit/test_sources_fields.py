@@ -15,12 +15,13 @@ from PIL import Image
 
 from pebr_data.config import FieldsConfig, RowCondition, load_catalog_config
 from pebr_data.errors import ConfigError, DataError
+from pebr_data.shuffled import with_options
 from pebr_data.sources.columns import find
 from pebr_data.sources.embedded import read_image
 from pebr_data.sources.fields import to_candidate
 from pebr_data.sources.filters import filtered_out
 from pebr_data.sources.golds import gold_of, last_boxed, last_tag
-from pebr_data.sources.options import options_in, options_of, with_options
+from pebr_data.sources.options import options_in, options_of
 from pebr_data.sources.placeholders import place_images
 from pebr_data.types import Candidate
 

@@ -9,7 +9,7 @@
 said AS (
     SELECT sample_id, idx, answer
     FROM grades
-    WHERE probe_id = $probe_id AND grader_version = $grader_version AND idx < $group_size AND outcome = 'wrong'
+    WHERE probe_id = $probe_id AND grader_version = $grader_version AND idx < $most AND outcome = 'wrong'
       AND answer IS NOT NULL
     UNION ALL
     SELECT sample_id, NULL, answer FROM golds
@@ -34,7 +34,7 @@ votes AS (
 lengths AS (
     SELECT sample_id, avg(num_tokens) AS mean_tokens
     FROM rollouts
-    WHERE probe_id = $probe_id AND idx < $group_size AND finish_reason <> 'error'
+    WHERE probe_id = $probe_id AND idx < $most AND finish_reason <> 'error'
     GROUP BY sample_id
 ),
 disputes AS (
@@ -42,7 +42,7 @@ disputes AS (
     FROM grades AS one
     JOIN grades AS other USING (probe_id, sample_id, idx)
     WHERE probe_id = $probe_id AND one.grader_version = $grader_version AND other.grader_version = $other_version
-      AND idx < $group_size AND one.outcome NOT IN ('ungradable', 'error')
+      AND idx < $most AND one.outcome NOT IN ('ungradable', 'error')
     GROUP BY sample_id
 ),
 conditions AS (

@@ -1,4 +1,4 @@
-INSERT INTO rollouts
+INSERT INTO rollouts BY NAME
 SELECT * FROM batch
 ON CONFLICT (probe_id, sample_id, idx) DO UPDATE SET
     completion = excluded.completion,

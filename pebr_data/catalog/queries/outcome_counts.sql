@@ -2,13 +2,20 @@
 -- samples of the store, and none has to be looked up.
 -- Six counts in two sums, 16 bits each: an index is a SMALLINT, and comparing each outcome six times takes twice as long.
 WITH packed AS (
+    -- Where a probe stops by its posterior all rollouts count that it may make.
     SELECT sample_id,
            sum(CASE outcome WHEN 'correct' THEN 1 WHEN 'wrong' THEN 65536 WHEN 'unparsed' THEN 4294967296
                     ELSE 0 END)::BIGINT AS said,
            sum(CASE outcome WHEN 'truncated' THEN 1 WHEN 'ungradable' THEN 65536 WHEN 'error' THEN 4294967296
                     ELSE 0 END)::BIGINT AS other
     FROM grades
-    WHERE probe_id = $probe_id AND grader_version = $grader_version AND idx < $group_size
+    LEFT JOIN (
+        SELECT sample_id, max_rollouts
+        FROM posterior_stops
+        JOIN samples USING (split)
+        WHERE probe_id = $probe_id AND rollouts = $rule_size AND grader_version = $grader_version
+    ) USING (sample_id)
+    WHERE probe_id = $probe_id AND grader_version = $grader_version AND idx < coalesce(max_rollouts, $group_size)
     GROUP BY sample_id
 ),
 -- As in samples.sql: the type of a corrected gold stands in for the source's.

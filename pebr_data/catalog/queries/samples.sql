@@ -3,6 +3,8 @@ WITH chosen AS (
     FROM samples
     WHERE ($split::VARCHAR IS NULL OR split = $split)
       AND ($catalog::VARCHAR IS NULL OR sample_id IN (SELECT sample_id FROM catalog_samples WHERE catalog = $catalog))
+      AND ($since::TIMESTAMP IS NULL
+           OR sample_id IN (SELECT sample_id FROM catalog_samples WHERE catalog = $catalog AND added >= $since))
       AND ($sample_ids::VARCHAR[] IS NULL OR sample_id IN (SELECT unnest($sample_ids::VARCHAR[])))
 ),
 images AS (
