@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from pebr_data.engine_options import check_options
+from pebr_data.engine_options import check_options, policy_engine
 from pebr_data.grading import GradingRules
 from pebr_data.prompts import TEMPLATES
 from pebr_data.source_config import (
@@ -54,7 +54,7 @@ __all__ = [
     "load_yaml",
 ]
 
-EngineName = Literal["transformers", "vllm", "server"]
+EngineName = Literal["transformers", "vllm", "server", "ray"]
 """The names in `pebr_data.engines.base.ENGINES`, which lies in a layer above."""
 
 
@@ -81,6 +81,11 @@ class ProbeConfig(StrictModel):
     engine: EngineName = "transformers"
     engine_options: dict[str, Json] = Field(default_factory=dict)
     split: str | None = "train"
+
+    @property
+    def policy_engine(self) -> str:
+        """The engine that shapes the answers: what `ray` places, else `engine`."""
+        return policy_engine(self.engine, self.engine_options)
 
 
 class WhereConfig(StrictModel):
@@ -194,6 +199,11 @@ class CatalogConfig(FileModel):
                     raise ValueError(f"`control` of `{name}` makes a mixture `{name}_control`, which is there already")
                 every[f"{name}_control"] = mixture.control_of(name)
         return every
+
+    def with_engine_options(self, given: Mapping[str, Json]) -> CatalogConfig:
+        """The same with these engine options; each replaces the one of the YAML."""
+        options = {**self.probe.engine_options, **given}
+        return self.model_copy(update={"probe": self.probe.model_copy(update={"engine_options": options})})
 
 
 def load_catalog_config(path: Path) -> CatalogConfig:

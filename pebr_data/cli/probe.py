@@ -83,9 +83,9 @@ def probe(
     given = [word for name, value in given_options.items() if value is not None for word in (name, str(value))]
     given += [word for text in engine_options or () for word in ("--engine-option", text)]
     again = ["pebr-data", "probe", str(catalog), "--model", model, *given, *(["--new"] if new else []), *here]
-    options = parse_options(engine_options or ())
+    config = config.with_engine_options(parse_options(engine_options or ()))
     # Wrong ones are told at once, whether or not anything is owed.
-    open_options(config.probe.engine, {**config.probe.engine_options, **options})
+    open_options(config.probe.engine, config.probe.engine_options)
     if not new:
         require_unchanged(config, store, model, split)
     if dry_run:
@@ -103,7 +103,6 @@ def probe(
             num_rollouts=rollouts,
             rule=stop,
             shard=part,
-            engine_options=options,
             progress=update,
             resume=shlex.join(again),
         )

@@ -93,7 +93,7 @@ def model_of(config: CatalogConfig, model: str | Path) -> ResolvedModel:
     Raises:
         UnavailableError: There is no such model.
     """
-    return served_model(model) if config.probe.engine == "server" else resolve_model(model)
+    return served_model(model) if config.probe.policy_engine == "server" else resolve_model(model)
 
 
 def fingerprint_of(config: CatalogConfig, model: ResolvedModel) -> Fingerprint:
@@ -112,7 +112,7 @@ def fingerprint_of(config: CatalogConfig, model: ResolvedModel) -> Fingerprint:
         top_p=settings.top_p,
         max_completion_length=settings.max_completion_length,
         max_pixels=settings.max_pixels,
-        engine=require_engine(settings.engine),
+        engine=require_engine(settings.policy_engine),
     )
 
 
@@ -204,6 +204,7 @@ def probe(
         UnavailableError: There is no such model, it cannot be loaded, or all that it generates fails.
         UsageError: `engine` is not the configured one.
     """
+    config = config.with_engine_options(engine_options or {})
     resolved = model_of(config, model)
     fingerprint = fingerprint_of(config, resolved)
     if engine is not None and engine.name != fingerprint.engine:
@@ -213,8 +214,7 @@ def probe(
         )
     if resume is None:
         resume = f"pebr-data probe {config.path} --model {model} --store {store}"
-    name, max_pixels = fingerprint.engine, fingerprint.max_pixels
-    options = {**config.probe.engine_options, **(engine_options or {})}
+    name, options, max_pixels = config.probe.engine, config.probe.engine_options, fingerprint.max_pixels
     return run_probe(
         store,
         _samples(config, store, split, limit),

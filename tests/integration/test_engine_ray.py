@@ -1,0 +1,158 @@
+"""The engine `ray` on a local cluster of two workers: what they die of, and that no rollout is lost or made twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pebr_data.catalog.store import Catalog
+from pebr_data.engines import tasks
+from pebr_data.engines.base import open_engine
+from pebr_data.engines.ray import RayEngine
+from pebr_data.errors import Interrupted, UnavailableError
+from pebr_data.models import resolve_model
+from pebr_data.probe.run import ProbeResult, run_probe
+from pebr_data.types import Outcome, Rollout
+from tests import scripted_engine
+from tests.probed_store import fill, fingerprint
+from tests.scripted_engine import SCRIPT, completion
+from tests.scripted_server import once, serving, Fault
+
+ray = pytest.importorskip("ray", reason="needs Ray: pip install 'pebr[ray]'")
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
+
+POLICY = fingerprint()
+Script = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def script_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    path = tmp_path_factory.mktemp("ray") / "script.json"
+    ray.init(
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        object_store_memory=80 * 2**20,
+        runtime_env={"worker_process_setup_hook": scripted_engine.install, "env_vars": {SCRIPT: str(path)}},
+    )
+    yield path
+    ray.shutdown()
+
+
+@pytest.fixture
+def script(script_file: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
+    """Says how the workers' engines behave; tasks are small."""
+    monkeypatch.setattr(tasks, "TASK_ROLLOUTS", 32)
+
+    def write(**behaviour: Any) -> None:
+        script_file.write_text(json.dumps(behaviour))
+
+    write()
+    return write
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    fill(tmp_path / "store", {"train": 60})
+    return tmp_path / "store"
+
+
+def open_ray(**options: Any) -> RayEngine:
+    engine = open_engine("ray", resolve_model("pebr-tiny"), **{"num_actors": 2, **options})
+    assert isinstance(engine, RayEngine)
+    return engine
+
+
+def run(store: Path, engine: RayEngine, act: Callable[[int], object] = lambda done: None, **more: Any) -> ProbeResult:
+    with Catalog.open(store, read_only=True) as catalog:
+        samples = catalog.samples("small")
+    return run_probe(
+        store, samples, POLICY, lambda: engine, num_rollouts=8, progress=lambda done, *_: act(done), **more
+    )
+
+
+def rollouts(store: Path) -> list[Rollout]:
+    with Catalog.open(store, read_only=True) as catalog:
+        return list(catalog.rollouts(POLICY.probe_id))
+
+
+def kill_first(engine: RayEngine) -> None:
+    place = engine.actors[0].place
+    assert place is not None
+    os.kill(place.pid, signal.SIGKILL)
+
+
+def test_what_a_killed_actor_had_in_hand_is_made_by_another(
+    store: Path, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pebr_data.probe.keep.SYNC_EVERY", 16)
+    script(seconds=0.005)
+    engine = open_ray()
+    killed: list[int] = []
+
+    def kill_once(done: int) -> None:
+        if 100 < done < 400 and not killed:
+            kill_first(engine)
+            killed.append(done)
+
+    result = run(store, engine, kill_once)
+    assert killed
+    assert (result.num_generated, result.num_failed, result.num_owed) == (480, 0, 0)
+    kept = rollouts(store)
+    with Catalog.open(store, read_only=True) as catalog:
+        wanted = {(sample.sample_id, index) for sample in catalog.samples("small") for index in range(8)}
+    assert sorted((one.key.sample_id, one.key.index) for one in kept) == sorted(wanted)
+    # An uninterrupted run gives each key what its seed says.
+    assert all(one.generation.completion == completion(one.key) for one in kept)
+
+
+def test_a_sample_that_kills_every_actor_is_an_error_and_the_others_are_not(store: Path, script: Script) -> None:
+    script(poison=["picture 17?"])
+    result = run(store, open_ray())
+    assert (result.num_failed, result.num_owed, result.outcomes[Outcome.ERROR]) == (8, 8, 8)
+    assert "actors died on it" in result.errors[0]
+    script()
+    assert run(store, open_ray()).num_owed == 0
+    assert all(one.generation.completion == completion(one.key) for one in rollouts(store))
+
+
+def test_stop_finishes_the_tasks_in_hand_and_hands_out_no_more(store: Path, script: Script) -> None:
+    script(seconds=0.002)
+    stopping: list[int] = []
+    with pytest.raises(Interrupted):
+        run(store, open_ray(), stop=lambda: stopping.append(1) or len(stopping) > 6)
+    kept = len(rollouts(store))
+    assert 0 < kept < 480
+    assert kept % 32 == 0
+    assert run(store, open_ray()).num_kept == kept
+
+
+def test_what_keeps_an_actor_from_loading_is_said_as_it_is(script: Script) -> None:
+    script(unloadable=True)
+    with pytest.raises(UnavailableError, match="there is no such model"):
+        open_ray()
+
+
+def test_an_actor_that_finds_no_place_is_no_wait_for_ever(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pebr_data.engines.ray.START_SECONDS", 0.5)
+    with pytest.raises(UnavailableError, match="no actor was ready"):
+        open_ray(num_gpus=1)
+
+
+def test_a_server_may_be_asked_from_many_machines(store: Path, script: Script) -> None:
+    with serving() as server:
+        server.models = [{"id": "pebr-tiny", "root": resolve_model("pebr-tiny").location}]
+        server.script = once(Fault(500, "boom"))
+        engine = open_ray(engine="server", base_url=server.base_url)
+        assert engine.name == "server"
+        assert run(store, engine).num_owed == 0
+        assert {body["seed"] for body in server.rollouts_asked} == {one.key.seed for one in rollouts(store)}
+        server.script = lambda body: Fault(401, "no")
+        with pytest.raises(UnavailableError, match="refuses a request without a key"):
+            list(open_ray(engine="server", base_url=server.base_url).generate([], None)) 
