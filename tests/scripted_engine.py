@@ -1,4 +1,4 @@
-"""An engine that answers from seeds, in the place of `transformers` in Ray's workers, and misbehaves as a file tells it."""
+"""An engine that answers from seeds in the place of `transformers` in Ray's workers; a file tells how it misbehaves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from pebr_data.errors import UnavailableError
 from pebr_data.types import Generation, RolloutKey
 
 SCRIPT = "PEBR_TEST_SCRIPT"
-"""The environment variable that names the file: `{"seconds": of a rollout, "poison": [text of a question, …]}`."""
+"""The environment variable that names the file.
+
+It holds `{"seconds": of a rollout, "poison": [text of a question, …], "unloadable": …, "real": …}`; with the last it
+stands aside.
+"""
 
 
 def completion(key: RolloutKey) -> str:
@@ -49,4 +53,7 @@ def read_script() -> dict[str, Any]:
 
 
 def install() -> None:
-    ENGINES["transformers"] = lambda model, **options: ScriptedEngine()
+    real = ENGINES["transformers"]
+    ENGINES["transformers"] = lambda model, **options: (
+        real(model, **options) if read_script().get("real") else ScriptedEngine()
+    )

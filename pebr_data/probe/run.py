@@ -23,6 +23,7 @@ from pebr_data.grading import Grader
 from pebr_data.grading.versions import Grading
 from pebr_data.images import ImageStore
 from pebr_data.models import ResolvedModel, resolve_model, served_model
+from pebr_data.probe.desk import Desk
 from pebr_data.probe.early_stop import note_early_stop, outcomes_so_far
 from pebr_data.probe.fingerprint import write_fingerprint
 from pebr_data.probe.in_force import grading_in_force, with_golds
@@ -336,16 +337,19 @@ def _generate(engine: Engine, samples: Sequence[Sample], keeper: Keeper, stop: S
     keeper.tell()
     with SpoolWriter(directory / "spool") as spool:
         try:
-            for owed in keeper.rounds:
-                requests = OwedRequests(samples, owed, fingerprint, images)
-                for key, generation in engine.generate(requests, sampling, stop=stop):
-                    keeper.keep(spool, key, generation, by_id[key.sample_id])
-                    if _is_hopeless(keeper):
+            with Desk(keeper, spool) as desk:
+                for owed in keeper.rounds:
+                    requests = OwedRequests(samples, owed, fingerprint, images)
+                    for key, generation in engine.generate(requests, sampling, stop=stop):
+                        desk.hand_in(key, generation, by_id[key.sample_id])
+                        if _is_hopeless(keeper):
+                            break
+                    for key, generation in requests.failed:
+                        desk.hand_in(key, generation, by_id[key.sample_id])
+                    # The next round asks for what this one left open.
+                    desk.clear()
+                    if stop() or _is_hopeless(keeper):
                         break
-                for key, generation in requests.failed:
-                    keeper.keep(spool, key, generation, by_id[key.sample_id])
-                if stop() or _is_hopeless(keeper):
-                    break
         except BaseException:
             keeper.acknowledge(spool)
             with suppress(PebrError):

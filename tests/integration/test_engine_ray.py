@@ -13,16 +13,18 @@ import pytest
 
 from pebr_data.catalog.store import Catalog
 from pebr_data.engines import tasks
-from pebr_data.engines.base import open_engine
+from pebr_data.engines.base import Engine, open_engine
 from pebr_data.engines.ray import RayEngine
 from pebr_data.errors import Interrupted, UnavailableError
+from pebr_data.images import ImageStore
 from pebr_data.models import resolve_model
 from pebr_data.probe.run import ProbeResult, run_probe
-from pebr_data.types import Outcome, Rollout
+from pebr_data.sources.shapes import ShapesSource
+from pebr_data.types import Outcome, Rollout, RolloutKey
 from tests import scripted_engine
 from tests.probed_store import fill, fingerprint
 from tests.scripted_engine import SCRIPT, completion
-from tests.scripted_server import once, serving, Fault
+from tests.scripted_server import Fault, once, serving
 
 ray = pytest.importorskip("ray", reason="needs Ray: pip install 'pebr[ray]'")
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
@@ -69,11 +71,13 @@ def open_ray(**options: Any) -> RayEngine:
     return engine
 
 
-def run(store: Path, engine: RayEngine, act: Callable[[int], object] = lambda done: None, **more: Any) -> ProbeResult:
+def run(
+    store: Path, engine: RayEngine, act: Callable[[int], object] = lambda done: None, num_rollouts: int = 8, **more: Any
+) -> ProbeResult:
     with Catalog.open(store, read_only=True) as catalog:
         samples = catalog.samples("small")
     return run_probe(
-        store, samples, POLICY, lambda: engine, num_rollouts=8, progress=lambda done, *_: act(done), **more
+        store, samples, POLICY, lambda: engine, num_rollouts=num_rollouts, progress=lambda done, *_: act(done), **more
     )
 
 
@@ -155,4 +159,39 @@ def test_a_server_may_be_asked_from_many_machines(store: Path, script: Script) -
         assert {body["seed"] for body in server.rollouts_asked} == {one.key.seed for one in rollouts(store)}
         server.script = lambda body: Fault(401, "no")
         with pytest.raises(UnavailableError, match="refuses a request without a key"):
-            list(open_ray(engine="server", base_url=server.base_url).generate([], None)) 
+            run(store, engine, num_rollouts=9)
+
+
+@pytest.mark.slow
+def test_real_actors_one_of_them_killed_give_the_texts_of_one_process(
+    tmp_path: Path, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Temperature 1.2: the draws come from the keys, not from who makes them."""
+    monkeypatch.setattr("pebr_data.probe.keep.SYNC_EVERY", 16)
+    script(real=True)
+    model = resolve_model("pebr-tiny")
+    policy = fingerprint("pebr-tiny", max_completion_length=120, max_pixels=802_816)
+
+    def texts(engine: Engine, store: Path, act: Callable[..., None] | None = None) -> dict[RolloutKey, str]:
+        with Catalog.open(store) as catalog:
+            source = ShapesSource(name="shapes", seed=0, splits={"train": 24})
+            catalog.ingest("shapes", "digest", source.candidates(), ImageStore(store / "images"))
+            samples = catalog.samples("shapes")
+        assert run_probe(store, samples, policy, lambda: engine, num_rollouts=8, progress=act).num_owed == 0
+        with Catalog.open(store, read_only=True) as catalog:
+            return {one.key: one.generation.completion for one in catalog.rollouts(policy.probe_id)}
+
+    engine = open_ray()
+    killed: list[int] = []
+
+    def kill_once(done: int, *_: object) -> None:
+        if done and not killed:
+            killed.append(done)
+            kill_first(engine)
+
+    many = texts(engine, tmp_path / "many", kill_once)
+    one = texts(open_engine("transformers", model), tmp_path / "one")
+    assert killed
+    assert many.keys() == one.keys()
+    # Up to rounding, which may turn a draw: batches differ.
+    assert sum(many[key] == one[key] for key in one) >= 0.97 * 24 * 8
