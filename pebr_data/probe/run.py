@@ -23,6 +23,7 @@ from pebr_data.grading import Grader
 from pebr_data.grading.versions import Grading
 from pebr_data.images import ImageStore
 from pebr_data.models import ResolvedModel, resolve_model, served_model
+from pebr_data.probe.ahead import Ahead
 from pebr_data.probe.desk import Desk
 from pebr_data.probe.early_stop import note_early_stop, outcomes_so_far
 from pebr_data.probe.fingerprint import write_fingerprint
@@ -39,6 +40,9 @@ from pebr_data.probe.spool import SpoolWriter, read_spool
 from pebr_data.probe.stop import stop_on_signals
 from pebr_data.prompts import open_template
 from pebr_data.types import Fingerprint, Json, Outcome, Sample, StopRule
+
+IMAGES_AHEAD = 32
+"""Requests whose images are read while the engine is busy with those before."""
 
 GIVE_UP_AFTER = 512
 """Rollouts that all fail, and nothing but them, before the probe is given up."""
@@ -340,10 +344,11 @@ def _generate(engine: Engine, samples: Sequence[Sample], keeper: Keeper, stop: S
             with Desk(keeper, spool) as desk:
                 for owed in keeper.rounds:
                     requests = OwedRequests(samples, owed, fingerprint, images)
-                    for key, generation in engine.generate(requests, sampling, stop=stop):
-                        desk.hand_in(key, generation, by_id[key.sample_id])
-                        if _is_hopeless(keeper):
-                            break
+                    with Ahead(requests, IMAGES_AHEAD) as ready:
+                        for key, generation in engine.generate(ready, sampling, stop=stop):
+                            desk.hand_in(key, generation, by_id[key.sample_id])
+                            if _is_hopeless(keeper):
+                                break
                     for key, generation in requests.failed:
                         desk.hand_in(key, generation, by_id[key.sample_id])
                     # The next round asks for what this one left open.
