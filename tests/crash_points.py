@@ -1,7 +1,7 @@
 """One process that kills itself with SIGKILL, over and over: `python -m tests.crash_points ORDER.json`.
 
 The engine is loaded once; every probe runs in a fork of that process and dies at its point, the last one does not. So
-twenty kills of a real engine take seconds.
+twenty kills of a real engine take seconds. One more probe, of another store, is left alone from the beginning.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def arm(point: str, at: int) -> None:
 def main() -> None:
     order = json.loads(Path(sys.argv[1]).read_text())
     policy = Fingerprint(**order["policy"])
-    store, log = Path(order["store"]), Path(order["log"])
+    killed, whole, log = (Path(order[name]) for name in ("killed", "whole", "log"))
     name, options = order["engine"], order["options"]
     model = served_model(policy.model) if name == "server" else resolve_model("pebr-tiny")
     keep.SYNC_EVERY, keep.MERGE_EVERY = SYNC_EVERY, MERGE_EVERY
@@ -125,22 +125,23 @@ def main() -> None:
         )
         return open_engine(name, model, max_pixels=policy.max_pixels, **options)
 
-    def probe(number: int) -> None:
+    def probe(number: int, store: Path) -> None:
         def note(done: int, *_: object) -> None:
-            with log.open("a") as out:
-                out.write(f"{number} {done}\n")
+            if store == killed:
+                with log.open("a") as out:
+                    out.write(f"{number} {done}\n")
 
         with Catalog.open(store, read_only=True) as catalog:
             samples = catalog.samples(order["catalog"])
         run.run_probe(store, samples, policy, loaded, num_rollouts=8, progress=note)
 
-    for number, point in enumerate([*POINTS, None]):
+    for number, point in enumerate([*POINTS, None, None]):
         child = os.fork()
         if child == 0:
             try:
                 if point is not None:
                     arm(*point)
-                probe(number)
+                probe(number, killed if number <= len(POINTS) else whole)
                 os._exit(0)
             except BaseException as error:
                 print(f"{point}: {error!r}", file=sys.stderr, flush=True)
