@@ -6,6 +6,7 @@ twenty kills of a real engine take seconds. One more probe, of another store, is
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import json
 import os
@@ -105,9 +106,11 @@ def main() -> None:
     model = served_model(policy.model) if name == "server" else resolve_model("pebr-tiny")
     keep.SYNC_EVERY, keep.MERGE_EVERY = SYNC_EVERY, MERGE_EVERY
     engine: Engine | None = None
-    if name == "ray":
-        import ray  # noqa: F401  # a connection to the cluster is no thing to fork
-    else:
+    # What a probe would import in every fork.
+    for module in {"ray": ["ray"], "server": ["httpx", "tenacity"]}.get(name, []):
+        importlib.import_module(module)
+    # A connection to a cluster is no thing to fork.
+    if name != "ray":
         engine = open_engine(name, model, max_pixels=policy.max_pixels, **options)
 
     def loaded() -> Engine:

@@ -25,7 +25,7 @@ from tests.scripted_server import serving
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-NUM_SAMPLES = 48
+NUM_SAMPLES = 40
 ONE_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_KVCACHE_SPACE": "1"}
 """vLLM's engine in the process that forks, not beside it."""
 
