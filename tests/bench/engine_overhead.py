@@ -6,7 +6,7 @@ Both make the same rollouts of the embedded world with pebr-tiny, in turns: the 
 lie ready, the probe from the store, images decoded, every rollout graded, fsynced and merged. Bare is
 `TransformersEngine.generate`, and `vllm.LLM.generate` with the same prompts, seeds and settings.
 
-The last column compares CPU seconds of the thread that drives the engine: the same on a busy machine. It means something
+The last column compares CPU seconds of the thread that drives the engine: the same on a busy machine. It counts
 where the model runs in that thread: `transformers`, with OMP_NUM_THREADS=1.
 """
 
