@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from typing import Any
 import pytest
 
 from pebr_data.catalog.store import Catalog
+from pebr_data.cli import main
 from pebr_data.engines import tasks
 from pebr_data.engines.base import Engine, open_engine
 from pebr_data.engines.ray import RayEngine
@@ -19,16 +23,18 @@ from pebr_data.errors import Interrupted, UnavailableError
 from pebr_data.images import ImageStore
 from pebr_data.models import resolve_model
 from pebr_data.probe.run import ProbeResult, run_probe
+from pebr_data.probe.spool import read_spool
 from pebr_data.sources.shapes import ShapesSource
 from pebr_data.types import Outcome, Rollout, RolloutKey
 from tests import scripted_engine
 from tests.probed_store import fill, fingerprint
 from tests.scripted_engine import SCRIPT, completion
-from tests.scripted_server import Fault, once, serving
+from tests.scripted_server import Fault, once, serving, slowly
 
 ray = pytest.importorskip("ray", reason="needs Ray: pip install 'pebr[ray]'")
-pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
+ROOT = Path(__file__).parents[2]
 POLICY = fingerprint()
 Script = Callable[..., None]
 
@@ -162,7 +168,53 @@ def test_a_server_may_be_asked_from_many_machines(store: Path, script: Script) -
             run(store, engine, num_rollouts=9)
 
 
-@pytest.mark.slow
+CATALOG = """\
+name: small
+sources:
+  - {{name: made, type: shapes, splits: {{train: 200}}}}
+probe:
+  template: question
+  max_completion_length: 64
+  rollouts: 8
+  engine: ray
+  engine_options: {{engine: server, base_url: "{url}", num_actors: 1, concurrency: 4}}
+"""
+COMMAND = "import sys; from pebr_data.cli import main; sys.exit(main(['probe', 'small.yaml', '--model', 'scripted']))"
+
+
+def test_an_interrupt_of_the_whole_group_ends_it_in_good_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a terminal's Ctrl-C does; the cluster is the command's own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PEBR_STORE", raising=False)
+    with serving() as server:
+        server.script = slowly(0.02)
+        (tmp_path / "small.yaml").write_text(CATALOG.format(url=server.base_url), encoding="utf-8")
+        assert main(["build", "small.yaml"]) == 0
+        probe = subprocess.Popen(
+            [sys.executable, "-c", COMMAND],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "RAY_ADDRESS": "local"},
+            start_new_session=True,
+        )
+        try:
+            while len(server.rollouts_asked) < 8:
+                assert probe.poll() is None, probe.communicate()
+                time.sleep(0.1)
+            os.killpg(probe.pid, signal.SIGINT)
+            out, err = probe.communicate(timeout=200)
+        finally:
+            if probe.poll() is None:
+                os.killpg(probe.pid, signal.SIGKILL)
+        assert (probe.returncode, out) == (130, ""), err
+        assert "Traceback" not in err
+        assert "go on with: pebr-data probe small.yaml --model scripted" in err
+        # The task in hand, 512 rollouts, was finished, and kept.
+        (spool,) = (tmp_path / "store" / "probes").glob("*/spool")
+        assert sum(len(segment.rollouts) for segment in read_spool(spool)) == len(server.rollouts_asked) == 512
+
+
 def test_real_actors_one_of_them_killed_give_the_texts_of_one_process(
     tmp_path: Path, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
