@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,7 +97,7 @@ class RayEngine:
         # Probing tells nobody that it does.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _own_sigterm():
                 warnings.simplefilter("ignore")
                 # What actors print is for no one: stdout is ours, and their errors come back.
                 self._ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
@@ -227,6 +230,17 @@ class RayEngine:
         """Another actor in the place of one that is dead or not to be trusted."""
         self._ray.kill(actor.handle)
         self.actors[self.actors.index(actor)] = self._start()
+
+
+@contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Ray has SIGTERM end the process as it connects; outside the block it does what it did before."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread() and before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _reason(error: Exception) -> str:

@@ -182,8 +182,11 @@ probe:
 COMMAND = "import sys; from pebr_data.cli import main; sys.exit(main(['probe', 'small.yaml', '--model', 'scripted']))"
 
 
-def test_an_interrupt_of_the_whole_group_ends_it_in_good_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a terminal's Ctrl-C does; the cluster is the command's own."""
+@pytest.mark.parametrize(("number", "send", "code"), [(signal.SIGINT, os.killpg, 130), (signal.SIGTERM, os.kill, 143)])
+def test_a_signal_ends_the_command_in_good_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, send: Callable[[int, int], None], code: int
+) -> None:
+    """Ctrl-C goes to the whole group, as in a terminal; the cluster is the command's own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PEBR_STORE", raising=False)
     with serving() as server:
@@ -202,12 +205,12 @@ def test_an_interrupt_of_the_whole_group_ends_it_in_good_order(tmp_path: Path, m
             while len(server.rollouts_asked) < 8:
                 assert probe.poll() is None, probe.communicate()
                 time.sleep(0.1)
-            os.killpg(probe.pid, signal.SIGINT)
+            send(probe.pid, number)
             out, err = probe.communicate(timeout=200)
         finally:
             if probe.poll() is None:
                 os.killpg(probe.pid, signal.SIGKILL)
-        assert (probe.returncode, out) == (130, ""), err
+        assert (probe.returncode, out) == (code, ""), err
         assert "Traceback" not in err
         assert "go on with: pebr-data probe small.yaml --model scripted" in err
         # The task in hand, 512 rollouts, was finished, and kept.
