@@ -77,16 +77,16 @@ class RayEngine:
                 f"the engine `ray` needs a package that is not installed: {error.name}", help="pip install 'pebr[ray]'"
             ) from error
         self._ray: Any = ray
-        self.name = options.engine
+        self.name: str = options.engine
         self._connect(options.address)
-        total = ray.cluster_resources()
+        total = self._ray.cluster_resources()
         num_gpus = options.num_gpus
         if num_gpus is None:
             wanted = {"transformers": 1, "vllm": getattr(options, "tensor_parallel_size", 1), "server": 0}
             num_gpus = wanted[options.engine] if total.get("GPU") else 0
         self._resources = {"num_cpus": options.num_cpus, "num_gpus": num_gpus}
         self._arguments = (options.engine, model, max_pixels, placed_options(options))
-        num_actors = options.num_actors or max(1, sum(map(self._room, ray.nodes())))
+        num_actors = options.num_actors or max(1, sum(self._room(node) for node in self._ray.nodes()))
         self._deaths = 0
         self.actors = [self._start() for _ in range(num_actors)]
         self._wait_for_one()
@@ -101,7 +101,7 @@ class RayEngine:
                 warnings.simplefilter("ignore")
                 # What actors print is for no one: stdout is ours, and their errors come back.
                 self._ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        except Exception as error:  # the boundary around Ray, which raises bare exceptions as it starts
             raise UnavailableError(
                 f"there is no Ray cluster: {' '.join(str(error).split())[:300]}",
                 where=f"address {address or os.environ.get('RAY_ADDRESS', 'of this machine')}",
