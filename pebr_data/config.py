@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from pebr_data.engine_options import check_options
+from pebr_data.engine_options import check_options, policy_engine
 from pebr_data.grading import GradingRules
 from pebr_data.prompts import TEMPLATES
 from pebr_data.source_config import (
@@ -56,7 +56,7 @@ __all__ = [
     "load_yaml",
 ]
 
-EngineName = Literal["transformers", "vllm", "server"]
+EngineName = Literal["transformers", "vllm", "server", "ray"]
 """The names in `pebr_data.engines.base.ENGINES`, which lies in a layer above."""
 
 
@@ -113,6 +113,11 @@ class ProbeConfig(StrictModel):
     engine: EngineName = "transformers"
     engine_options: dict[str, Json] = Field(default_factory=dict)
     split: str | None = "train"
+
+    @property
+    def policy_engine(self) -> str:
+        """The engine that shapes the answers: what `ray` places, else `engine`."""
+        return policy_engine(self.engine, self.engine_options)
 
 
 class WhereConfig(StrictModel):
@@ -287,6 +292,11 @@ class CatalogConfig(FileModel):
         """The mixtures that are there to be compared with, and that nobody wrote down."""
         made = ((f"{name}_control", mixture.control_of(name)) for name, mixture in self.mixtures.items())
         return frozenset(name for name, control in made if self.mixtures.get(name) == control)
+
+    def with_engine_options(self, given: Mapping[str, Json]) -> CatalogConfig:
+        """The same with these engine options; each replaces the one of the YAML."""
+        options = {**self.probe.engine_options, **given}
+        return self.model_copy(update={"probe": self.probe.model_copy(update={"engine_options": options})})
 
 
 def under(config: CatalogConfig, condition: Condition) -> CatalogConfig:

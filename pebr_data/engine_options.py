@@ -92,24 +92,74 @@ class ServerOptions(StrictModel):
     patience_seconds: float = Field(default=600.0, ge=0)
 
 
-EngineOptions = TransformersOptions | VllmOptions | ServerOptions
+class RayOptions(StrictModel):
+    """Of the engine `ray`; those of the engine that it places stand beside them.
+
+    Attributes:
+        engine: What every actor runs, and what the fingerprint names.
+        num_actors: Actors at once; as many as the cluster has room for when the probe starts by default.
+        num_cpus: CPUs of each actor.
+        num_gpus: GPUs of each actor; where the cluster has any, by default `tensor_parallel_size` for `vllm`, 1 for
+            `transformers`.
+        address: A cluster's address, `auto` for the one that this machine belongs to; by default that of the
+            environment variable RAY_ADDRESS, else this machine alone.
+    """
+
+    engine: Literal["transformers", "vllm", "server"] = "transformers"
+    num_actors: int | None = Field(default=None, ge=1)
+    num_cpus: float = Field(default=1, ge=0)
+    num_gpus: float | None = Field(default=None, ge=0)
+    address: str | None = Field(default=None, min_length=1)
+
+
+class RayTransformersOptions(RayOptions, TransformersOptions):
+    """Of the engine `ray` with `engine: transformers`."""
+
+
+class RayVllmOptions(RayOptions, VllmOptions):
+    """Of the engine `ray` with `engine: vllm`."""
+
+
+class RayServerOptions(RayOptions, ServerOptions):
+    """Of the engine `ray` with `engine: server`."""
+
+
+EngineOptions = TransformersOptions | VllmOptions | ServerOptions | RayOptions
 
 ENGINE_OPTIONS: dict[str, type[EngineOptions]] = {
     "transformers": TransformersOptions,
     "vllm": VllmOptions,
     "server": ServerOptions,
+    "ray": RayOptions,
 }
 """What each engine of `pebr_data.engines.base.ENGINES` understands."""
+
+PLACED: dict[str, type[RayOptions]] = {
+    "transformers": RayTransformersOptions,
+    "vllm": RayVllmOptions,
+    "server": RayServerOptions,
+}
+"""What `ray` understands together with the engine that it places."""
+
+
+def policy_engine(engine: str, given: Mapping[str, Json]) -> str:
+    """The engine that shapes the answers, which the fingerprint names: the one that `ray` places, else itself."""
+    return str(given.get("engine", RayOptions().engine)) if engine == "ray" else engine
+
+
+def placed_options(options: RayOptions) -> dict[str, Json]:
+    """Those of the options that go to the engine which `ray` places."""
+    return options.model_dump(include=set(ENGINE_OPTIONS[options.engine].model_fields), exclude_unset=True)
 
 
 def check_options(engine: str, given: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
     """Every mistake in options that need not be complete yet: (key, what is wrong)."""
     try:
-        ENGINE_OPTIONS[engine].model_validate(given, strict=False)
+        _kind(engine, given).model_validate(given, strict=False)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             if detail["type"] != "missing":
-                yield str(detail["loc"][0]), _explain(engine, detail)
+                yield str(detail["loc"][0]), _explain(engine, given, detail)
 
 
 def open_options(engine: str, given: Mapping[str, Json]) -> EngineOptions:
@@ -119,9 +169,9 @@ def open_options(engine: str, given: Mapping[str, Json]) -> EngineOptions:
         ConfigError: A key is unknown, missing or of the wrong kind; `problems` names each.
     """
     try:
-        return ENGINE_OPTIONS[engine].model_validate(given, strict=False)
+        return _kind(engine, given).model_validate(given, strict=False)
     except ValidationError as error:
-        problems = tuple(_explain(engine, detail) for detail in error.errors(include_url=False))
+        problems = tuple(_explain(engine, given, detail) for detail in error.errors(include_url=False))
         raise ConfigError(
             f"the options of the engine `{engine}` are wrong",
             help="set them under `probe.engine_options` in the catalog, or with --engine-option KEY=VALUE",
@@ -147,12 +197,18 @@ def parse_options(texts: Sequence[str]) -> dict[str, Json]:
     return options
 
 
-def _explain(engine: str, detail: ErrorDetails) -> str:
+def _kind(engine: str, given: Mapping[str, Json]) -> type[EngineOptions]:
+    if engine == "ray":
+        return PLACED.get(policy_engine(engine, given), RayTransformersOptions)
+    return ENGINE_OPTIONS[engine]
+
+
+def _explain(engine: str, given: Mapping[str, Json], detail: ErrorDetails) -> str:
     key = str(detail["loc"][0])
     if detail["type"] == "missing":
         return f"`{key}` is missing"
     if detail["type"] == "extra_forbidden":
-        known = list(ENGINE_OPTIONS[engine].model_fields)
+        known = list(_kind(engine, given).model_fields)
         near = nearest(key, known)
         hint = f"did you mean `{near}`?" if near else "there are: " + ", ".join(f"`{name}`" for name in known)
         return f"the engine `{engine}` has no option `{key}`; {hint}"

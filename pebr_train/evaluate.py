@@ -79,7 +79,7 @@ def evaluate(
 
     @cache
     def engine() -> Engine:
-        return open_engine(sampled.engine, resolved, max_pixels=sampled.max_pixels, **config.probe.engine_options)
+        return open_engine(config.probe.engine, resolved, max_pixels=sampled.max_pixels, **config.probe.engine_options)
 
     num_wanted, num_before = len(samples) * (1 + num_samples), 0
     for fingerprint, num_rollouts in ((greedy_of(sampled), 1), (sampled, num_samples)):

@@ -153,16 +153,16 @@ def probe(
     moment = None if since is None else parse_since(since)
     subset = Subset(split=split, where=parse_where(where or ()), mixture=mixture, since=moment, limit=limit)
     again = ["pebr-data", "probe", str(catalog), "--model", model, *given, *(["--new"] if new else []), *here]
-    options = parse_options(engine_options or ())
+    config = config.with_engine_options(parse_options(engine_options or ()))
     # Wrong ones are told at once, whether or not anything is owed.
-    open_options(config.probe.engine, {**config.probe.engine_options, **options})
+    open_options(config.probe.engine, config.probe.engine_options)
     if not new:
         require_unchanged(config, store, model, split)
     if pilot is not None and not dry_run:
         raise UsageError("--pilot belongs to --dry-run", help="leave it out: a probe needs no pilot")
     if dry_run:
         if pilot is not None:
-            make_pilot(config, store, model, subset, pilot, num_rollouts=rollouts, engine_options=options)
+            make_pilot(config, store, model, subset, pilot, num_rollouts=rollouts)
         plan = plan_probe(
             config,
             store,
@@ -188,11 +188,10 @@ def probe(
             confidence=confidence,
             max_rollouts=max_rollouts,
             shard=part,
-            engine_options=options,
             progress=update,
             resume=shlex.join(again),
         )
-    if config == given_config:
+    if config.probe.condition is given_config.probe.condition:
         # Another condition is a look aside: `select` goes on by the one in the YAML.
         remember_probe(store, config.name, result.probe_id)
     _print_result(result, as_json)

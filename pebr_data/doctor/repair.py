@@ -174,8 +174,7 @@ def _repair_spool(store: Path, spool: Path) -> Iterator[str]:
         kept = _aside(path, stamp)
         kept.hardlink_to(path)
         with SpoolWriter(spool) as writer:
-            for rollout in segment.rollouts:
-                writer.append(rollout)
+            writer.append(segment.rollouts)
             writer.sync()
         path.unlink()
         sync(spool)
@@ -192,8 +191,7 @@ def _repair_spool(store: Path, spool: Path) -> Iterator[str]:
         ]
     if lost:
         with SpoolWriter(spool) as writer:
-            for rollout in lost:
-                writer.append(rollout)
+            writer.append(lost)
             writer.sync()
         yield f"spooled {len(lost):,} rollouts again that only the catalog still had"
 

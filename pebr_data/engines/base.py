@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pebr_data.engine_options import ServerOptions, VllmOptions, open_options
+from pebr_data.engine_options import RayOptions, ServerOptions, VllmOptions, open_options
 from pebr_data.errors import ConfigError
 from pebr_data.types import Generation, RolloutKey
 
@@ -57,7 +57,8 @@ class Engine(Protocol):
     """Generates completions.
 
     Attributes:
-        name: Its name in `ENGINES`, which is part of the fingerprint.
+        name: The engine that shapes the answers, a name in `ENGINES` and part of the fingerprint. One that only places
+            another has the other's name.
     """
 
     name: str
@@ -118,10 +119,19 @@ def _server(model: ResolvedModel, max_pixels: int | None, **options: Any) -> Eng
     return ServerEngine(model, ServerOptions(**options))
 
 
+def _ray(model: ResolvedModel, max_pixels: int | None, **options: Any) -> Engine:
+    from pebr_data.engines.ray import RayEngine
+
+    opened = open_options("ray", options)
+    assert isinstance(opened, RayOptions)
+    return RayEngine(model, opened, max_pixels)
+
+
 ENGINES: dict[str, Callable[..., Engine]] = {
     "transformers": _transformers,
     "vllm": _vllm,
     "server": _server,
+    "ray": _ray,
 }
 """Every engine's name and what loads it, from the model, the images' largest size in pixels and its own options."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,9 @@ MERGE_SECONDS = 15.0
 
 MAX_ERRORS = 5
 """Different error messages that a result carries."""
+
+Made = tuple[RolloutKey, Generation, Sample]
+"""Which rollout, what the policy made, and what it was asked."""
 
 Progress = Callable[[int, int, str], None]
 """Called with the rollouts kept, the rollouts wanted, and a word on how it goes."""
@@ -94,38 +97,52 @@ class Keeper:
         """Whether there are only failures so far."""
         return 0 < self.num_generated == self.num_failed
 
-    def keep(self, spool: SpoolWriter, key: RolloutKey, generation: Generation, sample: Sample) -> None:
-        """Grade a generation and put it into the spool; acknowledge and merge when it is time.
+    def keep(self, spool: SpoolWriter, made: Sequence[Made]) -> None:
+        """Grade generations and put them into the spool; acknowledge and merge when it is time.
 
         Args:
-            spool: Where it goes first.
-            key: Which rollout it is.
-            generation: What the policy made.
-            sample: What it was asked, with the gold that the grading goes by.
+            spool: Where they go first.
+            made: Which rollouts, what the policy made, and the samples with the golds that the grading goes by.
 
         Raises:
             StorageError: The disk refused.
         """
-        shown, order = as_shown(sample, self.fingerprint, key)
-        [verdict] = self.grading.grade([(generation.completion, shown, generation.finish_reason)])
-        rollout = Rollout(key, generation, verdict, order)
-        spool.append(rollout)
-        self.rounds.see(key, verdict.outcome)
-        self.unmerged.append(rollout)
-        self.unsynced += 1
+        while made:
+            size = min(SYNC_EVERY - self.unsynced, MERGE_EVERY)
+            batch, made = made[:size], made[size:]
+            asked = [as_shown(sample, self.fingerprint, key) for key, _, sample in batch]
+            verdicts = self.grading.grade(
+                [
+                    (generation.completion, shown, generation.finish_reason)
+                    for (_, generation, _), (shown, _) in zip(batch, asked, strict=True)
+                ]
+            )
+            rollouts = [
+                Rollout(key, generation, verdict, order)
+                for (key, generation, _), verdict, (_, order) in zip(batch, verdicts, asked, strict=True)
+            ]
+            spool.append(rollouts)
+            for rollout in rollouts:
+                self._count(rollout)
+            self.unmerged += rollouts
+            self.unsynced += len(rollouts)
+            if self.unsynced >= SYNC_EVERY:
+                self.acknowledge(spool)
+            if len(self.unmerged) >= MERGE_EVERY or time.monotonic() - self.merged_at > MERGE_SECONDS:
+                self.acknowledge(spool)
+                # Somebody reading for long is no reason to stop generating: the spool holds everything.
+                with suppress(BusyError):
+                    self.merge(wait_seconds=2.0)
+
+    def _count(self, rollout: Rollout) -> None:
+        generation, outcome = rollout.generation, rollout.grade.outcome
+        self.rounds.see(rollout.key, outcome)
         self.num_generated += 1
         self.num_failed += generation.finish_reason == "error"
-        self.outcomes[verdict.outcome] += 1
+        self.outcomes[outcome] += 1
         self.num_tokens += 0 if generation.error is not None else generation.num_tokens
         if generation.error is not None and generation.error not in self.errors and len(self.errors) < MAX_ERRORS:
             self.errors.append(generation.error)
-        if self.unsynced >= SYNC_EVERY:
-            self.acknowledge(spool)
-        if len(self.unmerged) >= MERGE_EVERY or time.monotonic() - self.merged_at > MERGE_SECONDS:
-            self.acknowledge(spool)
-            # Somebody reading for long is no reason to stop generating: the spool holds everything.
-            with suppress(BusyError):
-                self.merge(wait_seconds=2.0)
 
     def acknowledge(self, spool: SpoolWriter) -> None:
         """Put everything kept so far on disk, and say so.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from pebr_data.config import CatalogConfig
@@ -10,7 +9,7 @@ from pebr_data.engines.base import Engine
 from pebr_data.probe.result import ProbeResult
 from pebr_data.probe.run import probe
 from pebr_data.probe.subset import Subset, read_samples
-from pebr_data.types import Json, StopRule
+from pebr_data.types import StopRule
 
 
 def make_pilot(
@@ -22,7 +21,6 @@ def make_pilot(
     *,
     num_rollouts: int | None = None,
     engine: Engine | None = None,
-    engine_options: Mapping[str, Json] | None = None,
 ) -> ProbeResult:
     """Makes and keeps all G rollouts of so many samples; arguments and errors as for `probe`.
 
@@ -37,6 +35,5 @@ def make_pilot(
         num_rollouts=num_rollouts,
         rule=StopRule.NONE,
         engine=engine,
-        engine_options=engine_options,
         resume="the same command",
     )

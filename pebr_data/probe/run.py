@@ -23,6 +23,8 @@ from pebr_data.grading import Grader
 from pebr_data.grading.versions import Grading
 from pebr_data.images import ImageStore
 from pebr_data.models import ResolvedModel, resolve_model, served_model
+from pebr_data.probe.ahead import Ahead
+from pebr_data.probe.desk import Desk
 from pebr_data.probe.early_stop import (
     CONFIDENCE,
     Stopping,
@@ -52,6 +54,9 @@ from pebr_data.prompts import open_template
 from pebr_data.shuffled import say_unshuffled
 from pebr_data.types import Fingerprint, Json, Sample, StopRule
 
+IMAGES_AHEAD = 32
+"""Requests whose images are read while the engine is busy with those before."""
+
 GIVE_UP_AFTER = 512
 """Rollouts that all fail, and nothing but them, before the probe is given up."""
 
@@ -65,7 +70,7 @@ def model_of(config: CatalogConfig, model: str | Path) -> ResolvedModel:
     Raises:
         UnavailableError: There is no such model.
     """
-    return served_model(model) if config.probe.engine == "server" else resolve_model(model)
+    return served_model(model) if config.probe.policy_engine == "server" else resolve_model(model)
 
 
 def fingerprint_of(config: CatalogConfig, model: ResolvedModel) -> Fingerprint:
@@ -84,7 +89,7 @@ def fingerprint_of(config: CatalogConfig, model: ResolvedModel) -> Fingerprint:
         top_p=settings.top_p,
         max_completion_length=settings.max_completion_length,
         max_pixels=settings.max_pixels,
-        engine=require_engine(settings.engine),
+        engine=require_engine(settings.policy_engine),
         shuffle_options=settings.shuffle_options,
     )
 
@@ -194,6 +199,7 @@ def probe(
         UnavailableError: There is no such model, it cannot be loaded, or all that it generates fails.
         UsageError: `engine` is not the configured one.
     """
+    config = config.with_engine_options(engine_options or {})
     resolved = model_of(config, model)
     fingerprint = fingerprint_of(config, resolved)
     if engine is not None and engine.name != fingerprint.engine:
@@ -203,8 +209,7 @@ def probe(
         )
     if resume is None:
         resume = f"pebr-data probe {config.path} --model {model} --store {store}"
-    name, max_pixels = fingerprint.engine, fingerprint.max_pixels
-    options = {**config.probe.engine_options, **(engine_options or {})}
+    name, options, max_pixels = config.probe.engine, config.probe.engine_options, fingerprint.max_pixels
     stopping = _stopping(config, num_rollouts, rule, confidence, max_rollouts)
     result = run_probe(
         store,
@@ -347,16 +352,20 @@ def _generate(engine: Engine, samples: Sequence[Sample], keeper: Keeper, stop: S
     keeper.tell()
     with SpoolWriter(directory / "spool") as spool:
         try:
-            for owed in keeper.rounds:
-                requests = OwedRequests(samples, owed, fingerprint, images)
-                for key, generation in engine.generate(requests, sampling, stop=stop):
-                    keeper.keep(spool, key, generation, by_id[key.sample_id])
-                    if _is_hopeless(keeper):
+            with Desk(keeper, spool) as desk:
+                for owed in keeper.rounds:
+                    requests = OwedRequests(samples, owed, fingerprint, images)
+                    with Ahead(requests, IMAGES_AHEAD) as ready:
+                        for key, generation in engine.generate(ready, sampling, stop=stop):
+                            desk.hand_in(key, generation, by_id[key.sample_id])
+                            if _is_hopeless(keeper):
+                                break
+                    for key, generation in requests.failed:
+                        desk.hand_in(key, generation, by_id[key.sample_id])
+                    # The next round asks for what this one left open.
+                    desk.clear()
+                    if stop() or _is_hopeless(keeper):
                         break
-                for key, generation in requests.failed:
-                    keeper.keep(spool, key, generation, by_id[key.sample_id])
-                if stop() or _is_hopeless(keeper):
-                    break
         except BaseException:
             keeper.acknowledge(spool)
             with suppress(PebrError):

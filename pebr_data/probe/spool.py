@@ -11,9 +11,9 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +26,9 @@ from pebr_data.types import Generation, Grade, Json, Outcome, Rollout, RolloutKe
 _HEADER = struct.Struct("<II")
 _START = b'{"probe_id": "'
 """Every payload begins so; damage in the middle of a segment is skipped to the next one that checks out."""
+
+_GENERATION = [field.name for field in fields(Generation)]
+_GRADE = [field.name for field in fields(Grade)]
 
 
 class SpoolWriter:
@@ -46,17 +49,20 @@ class SpoolWriter:
         except OSError as error:
             raise _refused(error, directory) from error
 
-    def append(self, rollout: Rollout) -> None:
-        """Write a rollout's record; it is acknowledged by the next `sync`.
+    def append(self, rollouts: Iterable[Rollout]) -> None:
+        """Write rollouts' records; they are acknowledged by the next `sync`.
 
         Raises:
             StorageError: The disk refuses.
         """
-        payload = json.dumps(_to_json(rollout)).encode()
-        record = memoryview(_HEADER.pack(len(payload), zlib.crc32(payload)) + payload)
+        records = bytearray()
+        for rollout in rollouts:
+            payload = json.dumps(_to_json(rollout)).encode()
+            records += _HEADER.pack(len(payload), zlib.crc32(payload)) + payload
+        left = memoryview(records)
         try:
-            while record:
-                record = record[self._file.write(record) :]
+            while left:
+                left = left[self._file.write(left) :]
         except OSError as error:
             raise _refused(error, self.path) from error
 
@@ -179,8 +185,8 @@ def _to_json(rollout: Rollout) -> dict[str, Json]:
         "probe_id": rollout.key.probe_id,
         "sample_id": rollout.key.sample_id,
         "index": rollout.key.index,
-        "generation": asdict(rollout.generation),
-        "grade": asdict(rollout.grade),
+        "generation": {name: getattr(rollout.generation, name) for name in _GENERATION},
+        "grade": {name: getattr(rollout.grade, name) for name in _GRADE},
     }
     return value | {"order": rollout.order} if rollout.order else value
 

@@ -5,6 +5,9 @@
 Both make the same rollouts of the embedded world with pebr-tiny, in turns: the bare engine from prompts and images that
 lie ready, the probe from the store, images decoded, every rollout graded, fsynced and merged. Bare is
 `TransformersEngine.generate`, and `vllm.LLM.generate` with the same prompts, seeds and settings.
+
+The last column compares CPU seconds of the thread that drives the engine: the same on a busy machine. It counts
+where the model runs in that thread: `transformers`, with OMP_NUM_THREADS=1.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pebr_data.catalog.store import Catalog
 from pebr_data.engines.base import Engine, Request, Sampling, open_engine
@@ -56,21 +59,24 @@ def main() -> None:
         requests = ready(stores[0], samples, policy, asked.rollouts)
         bare = bare_vllm if asked.engine == "vllm" else bare_transformers
         sampling = Sampling(policy.temperature, policy.top_p, policy.max_completion_length)
-        # The first time of each is warming up.
-        bare(engine, requests, sampling)
-        run_probe(stores[0], samples, policy, lambda: engine, num_rollouts=asked.rollouts)
+        # The first time of each is warming up, and short.
+        bare(engine, requests[:16], sampling)
+        run_probe(stores[0], samples[:16], policy, lambda: engine, num_rollouts=asked.rollouts)
         num_rollouts = asked.samples * asked.rollouts
         print(f"{asked.engine}, pebr-tiny: {asked.samples} samples x {asked.rollouts} rollouts, temperature 1.2")
-        print(f"{'round':>5} {'bare, rollouts/s':>18} {'probe, rollouts/s':>18} {'ratio':>6}")
-        total_bare = total_probe = 0.0
+        print(
+            f"{'round':>5} {'bare, rollouts/s':>18} {'probe, rollouts/s':>18} {'ratio':>6} {'CPU ratio':>10}",
+            flush=True,
+        )
+        all_bare = all_probe = Spent(0.0, 0.0)
         for number, store in enumerate(stores[1:], 1):
-            seconds_bare = timed(lambda: bare(engine, requests, sampling))
-            seconds_probe = timed(
+            spent_bare = measured(lambda: bare(engine, requests, sampling))
+            spent_probe = measured(
                 lambda store=store: run_probe(store, samples, policy, lambda: engine, num_rollouts=asked.rollouts)
             )
-            total_bare, total_probe = total_bare + seconds_bare, total_probe + seconds_probe
-            row(str(number), num_rollouts, seconds_bare, seconds_probe)
-        row("all", num_rollouts * asked.rounds, total_bare, total_probe)
+            all_bare, all_probe = all_bare.plus(spent_bare), all_probe.plus(spent_probe)
+            row(str(number), num_rollouts, spent_bare, spent_probe)
+        row("all", num_rollouts * asked.rounds, all_bare, all_probe)
 
 
 def build(store: Path, num_samples: int) -> list[Sample]:
@@ -102,15 +108,28 @@ def bare_vllm(engine: Any, requests: Sequence[Request], sampling: Sampling) -> N
     engine.llm.generate(prompts, params, use_tqdm=False)
 
 
-def timed(act: Callable[[], object]) -> float:
-    started = time.perf_counter()
+class Spent(NamedTuple):
+    """Seconds on the clock, and of this thread on the CPU."""
+
+    clock: float
+    cpu: float
+
+    def plus(self, other: Spent) -> Spent:
+        return Spent(self.clock + other.clock, self.cpu + other.cpu)
+
+
+def measured(act: Callable[[], object]) -> Spent:
+    clock, cpu = time.perf_counter(), time.thread_time()
     act()
-    return time.perf_counter() - started
+    return Spent(time.perf_counter() - clock, time.thread_time() - cpu)
 
 
-def row(name: str, num_rollouts: int, seconds_bare: float, seconds_probe: float) -> None:
-    rates = num_rollouts / seconds_bare, num_rollouts / seconds_probe
-    print(f"{name:>5} {rates[0]:>18,.1f} {rates[1]:>18,.1f} {rates[1] / rates[0]:>6.3f}", flush=True)
+def row(name: str, num_rollouts: int, bare: Spent, probe: Spent) -> None:
+    print(
+        f"{name:>5} {num_rollouts / bare.clock:>18,.1f} {num_rollouts / probe.clock:>18,.1f} "
+        f"{bare.clock / probe.clock:>6.3f} {bare.cpu / probe.cpu:>10.3f}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

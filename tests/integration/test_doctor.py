@@ -34,7 +34,7 @@ def spool(store: Path, rollouts: list[Rollout]) -> None:
     directory = store / "probes" / fingerprint().probe_id
     with SpoolWriter(directory / "spool") as writer:
         for one in rollouts:
-            writer.append(one)
+            writer.append([one])
         writer.sync()
     write_fingerprint(directory, fingerprint())
 
@@ -202,7 +202,7 @@ def test_a_running_probe_is_left_alone(store: Path) -> None:
 
     directory = store / "probes" / fingerprint().probe_id
     with SpoolWriter(directory / "spool") as writer:
-        writer.append(rollout(fingerprint().probe_id, "new", 0, Outcome.WRONG))
+        writer.append([rollout(fingerprint().probe_id, "new", 0, Outcome.WRONG)])
         with probe_lock(directory):
             assert examine(store) == []
             with pytest.raises(BusyError):

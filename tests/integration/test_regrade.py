@@ -371,7 +371,7 @@ def test_what_another_pebr_left_in_the_spool_is_recovered_under_the_grading_in_f
         replace(verdict, grader_version="pebr-0"),
     )
     with SpoolWriter(store / "probes" / fingerprint().probe_id / "spool") as spool:
-        spool.append(left)
+        spool.append([left])
         spool.sync()
 
     result = run_probe(store, [sample], fingerprint(), lambda: Answering([sample]), num_rollouts=2)

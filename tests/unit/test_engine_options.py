@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from pebr_data.config import CatalogConfig, load_catalog_config
-from pebr_data.engine_options import ENGINE_OPTIONS, ServerOptions, open_options, parse_options
+from pebr_data.engine_options import (
+    ENGINE_OPTIONS,
+    RayOptions,
+    ServerOptions,
+    open_options,
+    parse_options,
+    placed_options,
+)
 from pebr_data.engines.base import ENGINES
 from pebr_data.errors import ConfigError, UsageError
 from pebr_data.models import resolve_model
@@ -50,6 +57,30 @@ def test_options_are_no_part_of_the_policy(tmp_path: Path) -> None:
     plain = fingerprint_of(catalog(tmp_path, "  engine: vllm\n"), model)
     assert fingerprint_of(catalog(tmp_path, "  engine: vllm\n  engine_options: {max_num_seqs: 8}\n"), model) == plain
     assert replace(plain, engine="server").probe_id != plain.probe_id
+
+
+def test_ray_takes_the_options_of_what_it_places_and_is_no_part_of_the_policy(tmp_path: Path) -> None:
+    model = resolve_model("pebr-tiny")
+    plain = catalog(tmp_path, "  engine: vllm\n")
+    placed = catalog(tmp_path, "  engine: ray\n  engine_options: {engine: vllm, num_gpus: 2, max_num_seqs: 8}\n")
+    assert fingerprint_of(placed, model) == fingerprint_of(plain, model)
+    there = placed.with_engine_options({"engine": "server"})
+    assert fingerprint_of(there, model).engine == "server"
+    options = open_options("ray", placed.probe.engine_options)
+    assert isinstance(options, RayOptions)
+    assert (options.num_gpus, placed_options(options)) == (2, {"max_num_seqs": 8})
+
+    with pytest.raises(ConfigError) as caught:
+        open_options("ray", {"engine": "server", "max_num_seqs": 8, "num_actor": 1})
+    assert sorted(caught.value.problems) == [
+        "`base_url` is missing",
+        "the engine `ray` has no option `max_num_seqs`; there are: `base_url`, `served_model`, `api_key_env`, "
+        "`concurrency`, `seeds`, `check_images`, `timeout_seconds`, `attempts`, `patience_seconds`, `engine`, "
+        "`num_actors`, `num_cpus`, `num_gpus`, `address`",
+        "the engine `ray` has no option `num_actor`; did you mean `num_actors`?",
+    ]
+    with pytest.raises(ConfigError, match="the options of the engine `ray` are wrong"):
+        open_options("ray", {"engine": "sglang"})
 
 
 @pytest.mark.parametrize("text", ["base_url", "=1", ""])

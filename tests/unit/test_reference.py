@@ -40,6 +40,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "Options of `transformers`": engine_options.TransformersOptions,
     "Options of `vllm`": engine_options.VllmOptions,
     "Options of `server`": engine_options.ServerOptions,
+    "Options of `ray`": engine_options.RayOptions,
     "A mixture": config.MixtureConfig,
     "`where` of a mixture": config.WhereConfig,
     "`quotas` of a mixture": config.QuotasConfig,

@@ -31,7 +31,7 @@ def rollout(index: int, completion: str = "### The final answer is: 3", error: s
 def write(directory: Path, rollouts: list[Rollout]) -> Path:
     with SpoolWriter(directory) as spool:
         for one in rollouts:
-            spool.append(one)
+            spool.append([one])
         spool.sync()
         return spool.path
 
@@ -54,7 +54,7 @@ def test_an_error_keeps_its_message(tmp_path: Path) -> None:
 
 def test_a_record_is_in_the_file_before_it_is_acknowledged(tmp_path: Path) -> None:
     with SpoolWriter(tmp_path) as spool:
-        spool.append(rollout(0))
+        spool.append([rollout(0)])
         assert read_segment(spool.path).rollouts == (rollout(0),)
 
 
