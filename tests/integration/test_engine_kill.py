@@ -1,4 +1,4 @@
-"""kill -9 at twenty points, for the engines that run in one process: what comes out at last is what a run without interruption gives."""
+"""kill -9 at twenty points of a probe, for each engine in one process: the end is that of a run without interruption."""
 
 from __future__ import annotations
 
