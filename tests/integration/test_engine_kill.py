@@ -1,4 +1,4 @@
-"""kill -9 at twenty points of a probe, for each engine in one process: the end is that of a run without interruption."""
+"""kill -9 at twenty points of a probe, for each engine in one process: it ends as one without interruption does."""
 
 from __future__ import annotations
 
