@@ -18,7 +18,7 @@ from typing import Any
 
 from pebr_data.catalog import rollouts
 from pebr_data.catalog.store import Catalog
-from pebr_data.engines.base import Engine, open_engine
+from pebr_data.engines.base import open_engine
 from pebr_data.models import resolve_model, served_model
 from pebr_data.probe import keep, run, spool
 from pebr_data.types import Fingerprint
@@ -105,28 +105,10 @@ def main() -> None:
     name, options = order["engine"], order["options"]
     model = served_model(policy.model) if name == "server" else resolve_model("pebr-tiny")
     keep.SYNC_EVERY, keep.MERGE_EVERY = SYNC_EVERY, MERGE_EVERY
-    engine: Engine | None = None
     # What a probe would import in every fork.
-    for module in {"ray": ["ray"], "server": ["httpx", "tenacity"]}.get(name, []):
+    for module in ("httpx", "tenacity") if name == "server" else ():
         importlib.import_module(module)
-    # A connection to a cluster is no thing to fork.
-    if name != "ray":
-        engine = open_engine(name, model, max_pixels=policy.max_pixels, **options)
-
-    def loaded() -> Engine:
-        if engine is not None:
-            return engine
-        import ray
-
-        from tests import scripted_engine
-
-        environment = {scripted_engine.SCRIPT: order["script"]}
-        ray.init(
-            address=order["options"]["address"],
-            log_to_driver=False,
-            runtime_env={"worker_process_setup_hook": scripted_engine.install, "env_vars": environment},
-        )
-        return open_engine(name, model, max_pixels=policy.max_pixels, **options)
+    engine = open_engine(name, model, max_pixels=policy.max_pixels, **options)
 
     def probe(number: int, store: Path) -> None:
         def note(done: int, *_: object) -> None:
@@ -136,7 +118,7 @@ def main() -> None:
 
         with Catalog.open(store, read_only=True) as catalog:
             samples = catalog.samples(order["catalog"])
-        run.run_probe(store, samples, policy, loaded, num_rollouts=8, progress=note)
+        run.run_probe(store, samples, policy, lambda: engine, num_rollouts=8, progress=note)
 
     for number, point in enumerate([*POINTS, None, None]):
         child = os.fork()

@@ -41,7 +41,6 @@ class ScriptedEngine:
             text = request.prompt[0]["content"][-1]["text"]
             if any(poison in text for poison in script.get("poison", [])):
                 os.kill(os.getpid(), signal.SIGKILL)
-            assert len(request.images) == 1
             for key in request.keys:
                 time.sleep(script.get("seconds", 0.0))
                 yield key, Generation(completion(key), 9, "stop", 30, 9)
