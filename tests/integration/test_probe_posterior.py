@@ -25,9 +25,9 @@ from pebr_data.probe.shard import WHOLE, Shard
 from pebr_data.probe.subset import Subset
 from pebr_data.select.mixture import select
 from pebr_data.types import Condition, RolloutKey, StopRule
+from tests.integration.test_probe import must_not_load
+from tests.integration.test_probe_early import C, Replayed, W, ask_one_by_one, samples_of
 from tests.probed_store import YAML, fill, fingerprint, make_config
-from tests.unit.test_probe import must_not_load
-from tests.unit.test_probe_early import C, Replayed, W, ask_one_by_one, samples_of
 
 G, MOST, SIZE = 4, 8, 160
 POLICY = fingerprint(condition=Condition.BLIND)

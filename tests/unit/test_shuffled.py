@@ -18,8 +18,8 @@ from pebr_data.probe.spool import read_spool
 from pebr_data.regrade.run import plan_regrade, regrade
 from pebr_data.shuffled import as_shown, reordered, say_unshuffled, unshuffled, why_not, with_options
 from pebr_data.types import Candidate, Outcome, RolloutKey, Sample
+from tests.integration.test_probe import Scripted
 from tests.probed_store import YAML, fingerprint, ingest, make_config, png
-from tests.unit.test_probe import Scripted
 
 OPTIONS = ("30°", "45°", "60°", "90°")
 SHUFFLING = fingerprint(shuffle_options=True)

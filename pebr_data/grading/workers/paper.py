@@ -4,7 +4,7 @@ The answer is what stands on the line of `### The final answer is:`, or the *who
 stripped, it is compared with the gold by mathruler 0.1.0's `grade_answer`. mathruler uses sympy and `eval`, and may
 hang, so it runs in the worker processes of `worker.py`; what the released scripts would hang on has no verdict here.
 
-Its known mistakes, each pinned in `tests/unit/test_grading_paper.py`:
+Its known mistakes, each pinned in `tests/integration/test_grading_paper.py`:
 
 * right answers it rejects: `B. 30°` and `b)` for `B`; the option's text for its letter; `two` for `2`; `50%` for `0.5`;
   `50°` for `50`; `1:2` and `2/4` for `1/2`; `x=5.` for `5`; `10^2` for `100`; `0.333` for `1/3`; an answer on the line

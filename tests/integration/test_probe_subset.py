@@ -13,8 +13,8 @@ from pebr_data.errors import DataError, RefusedError, UsageError
 from pebr_data.probe.run import plan_probe, probe
 from pebr_data.probe.subset import Subset, parse_since, parse_where, read_samples
 from pebr_data.select.mixture import select
+from tests.integration.test_probe import Scripted
 from tests.probed_store import YAML, candidate, fill, ingest, make_config
-from tests.unit.test_probe import Scripted
 
 
 @pytest.fixture

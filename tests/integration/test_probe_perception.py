@@ -111,8 +111,8 @@ def test_similarity_needs_an_encoder_that_is_loaded_once_it_owes(store: Path, mo
 
 def test_a_probe_scores_by_itself(store: Path, tmp_path: Path) -> None:
     from pebr_data.probe.run import probe
+    from tests.integration.test_probe import Scripted
     from tests.probed_store import make_config
-    from tests.unit.test_probe import Scripted
 
     (tmp_path / "policy").mkdir()
     (tmp_path / "policy" / "config.json").write_text("{}")

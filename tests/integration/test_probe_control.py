@@ -19,8 +19,8 @@ from pebr_data.probe.run import fingerprint_of, plan_probe, probe
 from pebr_data.probe.shard import WHOLE, Shard, parse_shard
 from pebr_data.probe.spool import SpoolWriter, segments
 from pebr_data.types import Condition, Generation, RolloutKey
+from tests.integration.test_probe import Scripted
 from tests.probed_store import fill, make_config
-from tests.unit.test_probe import Scripted
 
 
 @pytest.fixture
