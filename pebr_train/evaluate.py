@@ -25,8 +25,8 @@ from pebr_train.evaluation import Evaluation, SampleResult
 if TYPE_CHECKING:
     from pebr_data.engines.base import Engine
     from pebr_data.models import ResolvedModel
+    from pebr_data.probe.generate import Stop
     from pebr_data.probe.keep import Progress
-    from pebr_data.probe.run import Stop
 
 
 def evaluate(

@@ -31,13 +31,14 @@ class LazyFrames:
         """
         if catalog is not None:
             require_catalog(self._connection, catalog)
-        return self._query("samples", {"catalog": catalog, "split": split, "sample_ids": None, "golds": None})
+        everything = {"sample_ids": None, "golds": None, "since": None}
+        return self._query("samples", {"catalog": catalog, "split": split, **everything})
 
     def rollouts(self, probe_id: str) -> pl.LazyFrame:
         """A probe's rollouts with the grades that count.
 
         Columns: sample_id, idx, completion, num_tokens, finish_reason, num_prompt_tokens, num_image_tokens, error,
-        outcome, answer, reason, grader_version.
+        outcome, answer, reason, grader_version, option_order.
 
         Raises:
             DataError: There is no such probe.

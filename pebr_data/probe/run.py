@@ -11,20 +11,17 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 from pebr_data.catalog.store import Catalog
 from pebr_data.config import CatalogConfig
-from pebr_data.engines.base import Engine, Sampling, open_engine, require_engine
-from pebr_data.errors import Interrupted, PebrError, UnavailableError, UsageError
+from pebr_data.engines.base import Engine, open_engine, require_engine
+from pebr_data.errors import Interrupted, UnavailableError, UsageError
 from pebr_data.grading import Grader
 from pebr_data.grading.versions import Grading
-from pebr_data.images import ImageStore
 from pebr_data.models import ResolvedModel, resolve_model, served_model
-from pebr_data.probe.ahead import Ahead
-from pebr_data.probe.desk import Desk
 from pebr_data.probe.early_stop import (
     CONFIDENCE,
     Stopping,
@@ -36,32 +33,23 @@ from pebr_data.probe.early_stop import (
 )
 from pebr_data.probe.estimate import estimate
 from pebr_data.probe.fingerprint import write_fingerprint
+from pebr_data.probe.generate import GIVE_UP_AFTER, Stop, generate_owed
 from pebr_data.probe.in_force import grading_in_force, with_golds
 from pebr_data.probe.keep import Keeper, Progress
 from pebr_data.probe.lock import probe_lock
-from pebr_data.probe.pace import Pace, find_pace, own_pace, write_pace
+from pebr_data.probe.pace import find_pace, own_pace
 from pebr_data.probe.perception import score_perception
 from pebr_data.probe.plan import ProbePlan, make_plan, owed_keys
 from pebr_data.probe.recover import recover
-from pebr_data.probe.requests import OwedRequests
 from pebr_data.probe.result import ProbeResult
 from pebr_data.probe.rounds import Rounds
 from pebr_data.probe.shard import WHOLE, Shard
-from pebr_data.probe.spool import SpoolWriter, read_spool
+from pebr_data.probe.spool import read_spool
 from pebr_data.probe.stop import stop_on_signals
 from pebr_data.probe.subset import Subset, read_samples
 from pebr_data.prompts import open_template
 from pebr_data.shuffled import say_unshuffled
 from pebr_data.types import Fingerprint, Json, Sample, StopRule
-
-IMAGES_AHEAD = 32
-"""Requests whose images are read while the engine is busy with those before."""
-
-GIVE_UP_AFTER = 512
-"""Rollouts that all fail, and nothing but them, before the probe is given up."""
-
-Stop = Callable[[], object]
-"""Asked between batches; true ends the probe in good order. May return the signal that was received."""
 
 
 def model_of(config: CatalogConfig, model: str | Path) -> ResolvedModel:
@@ -312,7 +300,7 @@ def run_probe(
                 say_unshuffled(samples)
             write_fingerprint(directory, fingerprint)
             keeper.note()
-            _generate(load_engine(), with_golds(store, samples, grading), keeper, stop_requested)
+            generate_owed(load_engine(), with_golds(store, samples, grading), keeper, stop_requested)
         result = ProbeResult(
             probe_id=probe_id,
             fingerprint=fingerprint,
@@ -342,42 +330,6 @@ def run_probe(
     return result
 
 
-def _generate(engine: Engine, samples: Sequence[Sample], keeper: Keeper, stop: Stop) -> None:
-    directory, fingerprint = keeper.directory, keeper.fingerprint
-    sampling = Sampling(fingerprint.temperature, fingerprint.top_p, fingerprint.max_completion_length)
-    images = ImageStore(keeper.store / "images")
-    by_id = {sample.sample_id: sample for sample in samples}
-    started = time.monotonic()
-    keeper.started = time.time()
-    keeper.tell()
-    with SpoolWriter(directory / "spool") as spool:
-        try:
-            with Desk(keeper, spool) as desk:
-                for owed in keeper.rounds:
-                    requests = OwedRequests(samples, owed, fingerprint, images)
-                    with Ahead(requests, IMAGES_AHEAD) as ready:
-                        for key, generation in engine.generate(ready, sampling, stop=stop):
-                            desk.hand_in(key, generation, by_id[key.sample_id])
-                            if _is_hopeless(keeper):
-                                break
-                    for key, generation in requests.failed:
-                        desk.hand_in(key, generation, by_id[key.sample_id])
-                    # The next round asks for what this one left open.
-                    desk.clear()
-                    if stop() or _is_hopeless(keeper):
-                        break
-        except BaseException:
-            keeper.acknowledge(spool)
-            with suppress(PebrError):
-                keeper.merge(wait_seconds=2.0)
-            raise
-        keeper.acknowledge(spool)
-        keeper.merge()
-    num_good = keeper.num_generated - keeper.num_failed
-    if num_good:
-        write_pace(directory, Pace(num_good, keeper.num_tokens, time.monotonic() - started))
-
-
 def _stopping(
     config: CatalogConfig,
     num_rollouts: int | None,
@@ -393,10 +345,6 @@ def _stopping(
         confidence=settings.confidence if confidence is None else confidence,
         max_rollouts=settings.max_rollouts if max_rollouts is None else max_rollouts,
     )
-
-
-def _is_hopeless(keeper: Keeper) -> bool:
-    return keeper.num_generated >= GIVE_UP_AFTER and keeper.all_failed
 
 
 def _directory(store: Path, probe_id: str) -> Path:

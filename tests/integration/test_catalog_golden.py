@@ -32,8 +32,8 @@ def test_a_catalog_of_a_released_schema_says_what_it_said(
     expected = json.loads((GOLDEN / f"{schema}.json").read_text(encoding="utf-8"))
     assert pebr_data(["stats", "--rollouts", "4", "--json", "--store", str(store)]) == 0
     told = json.loads(capsys.readouterr().out)
-    # Told since: whose grades count, and the priors of the pass rates.
-    del told["strata"]
+    # Told since: whose grades count, the priors of the pass rates, and the parts of the perception reward.
+    del told["strata"], told["perception"]
     for probe in told["probes"]:
         assert probe.pop("grader_version")
     assert told == expected
@@ -49,5 +49,6 @@ def test_selecting_again_from_it_gives_the_same_samples(tmp_path: Path, schema: 
     mixtures = select(make_config(tmp_path), store, probe_id="scripted")
     with Catalog.open(store, read_only=True) as catalog:
         kept = {found.name: found.sample_ids for one in expected for found in [catalog.mixture(one["mixture_id"])]}
-        assert {one.name: one.sample_ids for one in mixtures} == kept
+        # They were drawn in another order then; what is a whole band is the same samples.
+        assert {one.name: sorted(one.sample_ids) for one in mixtures} == {k: sorted(v) for k, v in kept.items()}
         assert [catalog.mixture(one.mixture_id) for one in mixtures] == mixtures
