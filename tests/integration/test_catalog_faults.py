@@ -293,7 +293,7 @@ def test_a_full_disk_stops_the_spool_and_loses_nothing_acknowledged(small_disk: 
     acknowledged = 0
     with full_but_for(small_disk, 2**16), SpoolWriter(small_disk / "spool") as writer, pytest.raises(StorageError):
         for index in range(10_000):
-            writer.append(rollout(fingerprint().probe_id, "sample", index, Outcome.WRONG))
+            writer.append([rollout(fingerprint().probe_id, "sample", index, Outcome.WRONG)])
             if index % 10 == 0:
                 writer.sync()
                 acknowledged = index + 1
