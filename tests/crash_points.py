@@ -1,7 +1,8 @@
 """One process that kills itself with SIGKILL, over and over: `python -m tests.crash_points ORDER.json`.
 
-The engine is loaded once; every probe runs in a fork of that process and dies at its point, the last one does not. So
-twenty kills of a real engine take seconds. One more probe, of another store, is left alone from the beginning.
+The engine is loaded once, but for Ray's; every probe runs in a fork of that process and dies at its point, the last one
+does not. So twenty kills of a real engine take seconds. One more probe, of another store, is left alone from the
+beginning.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from typing import Any
 
 from pebr_data.catalog import rollouts
 from pebr_data.catalog.store import Catalog
-from pebr_data.engines.base import open_engine
+from pebr_data.engines.base import Engine, open_engine
 from pebr_data.models import resolve_model, served_model
-from pebr_data.probe import keep, run, spool
+from pebr_data.probe import generate, keep, run, spool
 from pebr_data.types import Fingerprint
 
 SYNC_EVERY, MERGE_EVERY = 8, 24
@@ -85,7 +86,7 @@ def arm(point: str, at: int) -> None:
         return appending
 
     places: dict[str, tuple[Any, str, Callable[..., Any]]] = {
-        "made": (run.Desk, "hand_in", before),
+        "made": (generate.Desk, "hand_in", before),
         "torn record": (spool.SpoolWriter, "append", half),
         "appended": (spool.SpoolWriter, "append", after),
         "acknowledged": (keep.Keeper, "acknowledge", after),
@@ -103,12 +104,17 @@ def main() -> None:
     policy = Fingerprint(**order["policy"])
     killed, whole, log = (Path(order[name]) for name in ("killed", "whole", "log"))
     name, options = order["engine"], order["options"]
-    model = served_model(policy.model) if name == "server" else resolve_model("pebr-tiny")
+    model = served_model(policy.model) if policy.engine == "server" else resolve_model("pebr-tiny")
     keep.SYNC_EVERY, keep.MERGE_EVERY = SYNC_EVERY, MERGE_EVERY
     # What a probe would import in every fork.
     for module in ("httpx", "tenacity") if name == "server" else ():
         importlib.import_module(module)
-    engine = open_engine(name, model, max_pixels=policy.max_pixels, **options)
+
+    def load() -> Engine:
+        return open_engine(name, model, max_pixels=policy.max_pixels, **options)
+
+    # A connection to a cluster does not outlive a fork: each probe makes its own.
+    engine = None if name == "ray" else load()
 
     def probe(number: int, store: Path) -> None:
         def note(done: int, *_: object) -> None:
@@ -118,7 +124,9 @@ def main() -> None:
 
         with Catalog.open(store, read_only=True) as catalog:
             samples = catalog.samples(order["catalog"])
-        run.run_probe(store, samples, policy, lambda: engine, num_rollouts=8, progress=note)
+        run.run_probe(
+            store, samples, policy, (lambda: engine) if engine is not None else load, num_rollouts=8, progress=note
+        )
 
     for number, point in enumerate([*POINTS, None, None]):
         child = os.fork()

@@ -87,6 +87,24 @@ def test_server(tmp_path: Path) -> None:
     assert killed == whole
 
 
+@pytest.mark.ray
+def test_ray(tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray", reason="Ray is not installed in this environment")
+    policy = fingerprint("scripted", engine="server", max_pixels=802_816)
+    cluster = ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        with serving() as server:
+            options = {
+                "engine": "server", "base_url": server.base_url, "concurrency": 8, "num_actors": 2,
+                "address": cluster.address_info["gcs_address"],
+            }  # fmt: skip
+            killed, whole = killed_and_whole(tmp_path, policy, "ray", options=options)
+            assert {body["seed"] for body in server.rollouts_asked} == {key.seed for key in whole}
+    finally:
+        ray.shutdown()
+    assert killed == whole
+
+
 def test_transformers(tmp_path: Path) -> None:
     policy = fingerprint("pebr-tiny", max_completion_length=120, max_pixels=802_816)
     assert alike(*killed_and_whole(tmp_path, policy, "transformers", options={"batch_size": 40})) >= 0.97
