@@ -78,7 +78,7 @@ def _fits(probe: KnownProbe, config: CatalogConfig) -> bool:
         and ours.top_p == theirs.top_p
         and ours.max_completion_length == theirs.max_completion_length
         and ours.max_pixels == theirs.max_pixels
-        and ours.engine == theirs.engine
+        and ours.policy_engine == theirs.engine
         and ours.shuffle_options == theirs.shuffle_options
     )
 

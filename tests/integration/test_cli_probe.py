@@ -114,9 +114,9 @@ def test_select_goes_by_the_probe_that_was_run_last(
     second = run_json(capsys, "probe", "small.yaml", "--model", "second")
     assert first["probe_id"] != second["probe_id"]
 
-    (by_second,) = run_json(capsys, "select", "small.yaml")
+    by_second, *_ = run_json(capsys, "select", "small.yaml")
     run_json(capsys, "probe", "small.yaml", "--model", "policy")
-    (by_first,) = run_json(capsys, "select", "small.yaml")
+    by_first, *_ = run_json(capsys, "select", "small.yaml")
 
     assert (by_second["probe_id"], by_first["probe_id"]) == (second["probe_id"], first["probe_id"])
 

@@ -224,6 +224,14 @@ class TestWhichProbe:
         with Catalog.open(store, read_only=True) as catalog:
             assert find_probe(catalog, store, config).probe_id == second
 
+    def test_it_does_not_matter_where_the_engine_was_placed(self, store: Path, tmp_path: Path) -> None:
+        config = make_config(tmp_path)
+        placed = config.probe.model_copy(update={"engine": "ray", "engine_options": {"engine": "transformers"}})
+
+        with Catalog.open(store, read_only=True) as catalog:
+            (only,) = catalog.probes("small")
+            assert find_probe(catalog, store, config.model_copy(update={"probe": placed})).probe_id == only.probe_id
+
     def test_a_probe_under_other_settings_is_not_taken_by_itself(self, tmp_path: Path) -> None:
         store = tmp_path / "store"
         (sample_id,) = fill(store, {"train": 1})
