@@ -32,7 +32,7 @@ from tests.scripted_engine import SCRIPT, completion
 from tests.scripted_server import Fault, once, serving, slowly
 
 ray = pytest.importorskip("ray", reason="needs Ray: pip install 'pebr[ray]'")
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.alone, pytest.mark.ray, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 ROOT = Path(__file__).parents[2]
 POLICY = fingerprint()

@@ -10,7 +10,7 @@ from pebr_data.grading import Attempt, Gold, Grader, grade_batch
 from pebr_data.types import Outcome
 
 ray = pytest.importorskip("ray", reason="needs Ray: pip install 'pebr[ray]'")
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.alone, pytest.mark.ray, pytest.mark.slow]
 
 ASKS_A_WORKER = [(r"\int_0^1 2x\,dx", "1"), (r"\lim_{x\to 0}\frac{\sin x}{x}", "2")]
 

@@ -15,6 +15,8 @@ from pebr_data.images.facts import examine
 from pebr_data.images.worker import DEADLINE_SECONDS, MAX_MEMORY_BYTES
 from tests.hostile_images import PARTS, Made, encoded, picture, scan_bomb
 
+pytestmark = pytest.mark.alone
+
 WITNESS = encoded(picture(99), "PNG")
 
 
