@@ -47,7 +47,10 @@ def script_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         include_dashboard=False,
         log_to_driver=False,
         object_store_memory=80 * 2**20,
-        runtime_env={"worker_process_setup_hook": scripted_engine.install, "env_vars": {SCRIPT: str(path)}},
+        runtime_env={
+            "worker_process_setup_hook": scripted_engine.install,
+            "env_vars": {SCRIPT: str(path), "PYTHONPATH": str(ROOT)},
+        },
     )
     yield path
     ray.shutdown()
