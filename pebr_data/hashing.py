@@ -35,15 +35,18 @@ def json_items(texts: pl.Series, values: pl.Series | None = None) -> bytes:
     import numpy as np
     import polars as pl
 
-    columns = [texts.alias("text"), *([] if values is None else [values.alias("value")])]
     if not len(texts):
         return b""
-    items = pl.DataFrame(columns).select(pl.concat_str(pl.all(), separator='":"').str.join('","'))
-    joined = str(items.item()).encode()
-    num_quotes = 2 * (len(columns) * len(texts) - 1)
-    least = np.frombuffer(joined, np.uint8).min(initial=255)
-    if joined.count(b'"') == num_quotes and b"\\" not in joined and least >= 32:
-        return b'"' + joined + b'"'
+    columns = [texts.alias("text"), *([] if values is None else [values.alias("value")])]
+    value = [] if values is None else [pl.lit('":"'), pl.col("value")]
+    pieces = [pl.lit('"'), pl.col("text"), *value, pl.lit('",')]
+    items = pl.DataFrame(columns).select(item=pl.concat_str(pieces))["item"]
+    # What an Arrow column of texts holds is these texts one after the other.
+    text = items.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()).buffers()[-1]
+    joined = np.frombuffer(text, np.uint8)[: items.str.len_bytes().sum() - 1]
+    num_quotes = 2 * len(columns) * len(texts)
+    if np.count_nonzero(joined == ord('"')) == num_quotes and not (joined == ord("\\")).any() and joined.min() >= 32:
+        return joined.tobytes()
     escaped = (":".join(map(canonical, row)) for row in pl.DataFrame(columns).iter_rows())
     return ",".join(escaped).encode()
 
@@ -56,6 +59,15 @@ def hex_numbers(texts: pl.Series) -> NDArray[np.uint64] | None:
         return None
     numbers = texts.str.to_integer(base=16, dtype=pl.UInt64, strict=False)
     return None if numbers.null_count() else numbers.to_numpy()
+
+
+def side_by_side(texts: pl.Series) -> pl.Series:
+    """The same texts, in memory in their order: what looks at each of a million is several times as fast then."""
+    import polars as pl
+
+    copied = pl.Series(texts.name, texts.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()))
+    assert copied.dtype == texts.dtype
+    return copied
 
 
 def digest_bytes(data: bytes) -> str:

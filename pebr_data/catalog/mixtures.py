@@ -15,7 +15,7 @@ from pebr_data.catalog.connection import first_row, transaction
 from pebr_data.catalog.queries import load_query
 from pebr_data.catalog.schema import now
 from pebr_data.errors import DataError
-from pebr_data.hashing import canonical, digest, digest_bytes, json_items
+from pebr_data.hashing import canonical, digest, digest_bytes, hex_numbers, json_items
 from pebr_data.types import Json, Mixture
 
 
@@ -96,6 +96,9 @@ def save_mixture(connection: duckdb.DuckDBPyConnection, mixture: Mixture, drops:
         connection: An open connection.
         mixture: What `freeze_mixture` gave.
         drops: The reasons it was given.
+
+    Raises:
+        ValueError: An id is not one that `sample_id_of` makes.
     """
     config = dict(mixture.config)
     with transaction(connection):
@@ -113,14 +116,12 @@ def save_mixture(connection: duckdb.DuckDBPyConnection, mixture: Mixture, drops:
             kept = pl.DataFrame({"sample_id": mixture.sample_ids}, schema={"sample_id": pl.String})
             # As Polars holds them: texts are not copied.
             connection.register("kept", kept.with_row_index("position").to_arrow(compat_level=pl.CompatLevel.newest()))
-            connection.register(
-                "dropped", drops.select("sample_id", "reason").to_arrow(compat_level=pl.CompatLevel.newest())
-            )
             connection.execute(
                 "INSERT INTO mixture_samples SELECT ?, sample_id, position FROM kept", [mixture.mixture_id]
             )
+            connection.register("dropped", _packed(drops).to_arrow(compat_level=pl.CompatLevel.newest()))
             connection.execute(
-                "INSERT INTO mixture_drops SELECT ?, sample_id, reason FROM dropped", [mixture.mixture_id]
+                "INSERT INTO packed_drops SELECT ?, reason, numbers FROM dropped ORDER BY reason", [mixture.mixture_id]
             )
             connection.unregister("kept")
             connection.unregister("dropped")
@@ -144,7 +145,7 @@ def read_mixture(connection: duckdb.DuckDBPyConnection, mixture_id: str) -> Mixt
         "SELECT sample_id FROM mixture_samples WHERE mixture_id = ? ORDER BY position", params=[mixture_id]
     ).pl()
     drops = connection.execute(
-        "SELECT reason, count(*) FROM mixture_drops WHERE mixture_id = ? GROUP BY reason ORDER BY reason", [mixture_id]
+        "SELECT reason, len(numbers) FROM packed_drops WHERE mixture_id = ? ORDER BY reason", [mixture_id]
     ).fetchall()
     return Mixture(
         mixture_id=mixture_id,
@@ -212,6 +213,15 @@ def digest_choice(
     dropped = json_items(by_id["sample_id"], by_id["reason"])
     parts = (begin, ',"drops":{', dropped, "},", middle, ',"sample_ids":[', json_items(kept), "]}")
     return digest_bytes(b"".join(part if isinstance(part, bytes) else part.encode() for part in parts))
+
+
+def _packed(drops: pl.DataFrame) -> pl.DataFrame:
+    """What `packed_drops` holds of them: reason, numbers."""
+    numbers = hex_numbers(drops["sample_id"])
+    if numbers is None:
+        raise ValueError("the id of a sample is not 16 hex digits")
+    told = pl.DataFrame({"reason": drops["reason"], "numbers": numbers}, schema_overrides={"numbers": pl.UInt64})
+    return told.group_by("reason").agg(pl.col("numbers").sort())
 
 
 def _is_unique(texts: pl.Series) -> bool:

@@ -15,7 +15,7 @@ from pebr_data.catalog.queries import load_query
 from pebr_data.catalog.rollouts import probe_fingerprint
 from pebr_data.catalog.samples import require_catalog
 from pebr_data.difficulty.pass_rate import band
-from pebr_data.hashing import hex_numbers
+from pebr_data.hashing import hex_numbers, side_by_side
 
 COLUMNS = (
     "sample_id", "source", "split", "skill", "num_rollouts", "num_correct", "num_wrong", "num_unparsed",
@@ -69,6 +69,7 @@ def bands(
     numbers = hex_numbers(counts["sample_id"])
     # A million numbers are sorted in a tenth of the time that as many texts take.
     counts = counts.sort("sample_id") if numbers is None else counts.rechunk()[np.argsort(numbers)]
+    counts = counts.with_columns(side_by_side(counts["sample_id"]))
     version = grader_version(connection, probe_id)
     early = early_stops(connection, probe_id, group_size, version) if by_rule else EarlyStops(False, {})
     return with_bands(counts, group_size, early)

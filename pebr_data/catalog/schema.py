@@ -76,6 +76,11 @@ def m013_added(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(load_query("m013_added"))
 
 
+def m014_packed_drops(connection: duckdb.DuckDBPyConnection) -> None:
+    """What mixtures leave out is a list per reason; `mixture_drops` is a view of it, a row a sample."""
+    connection.execute(load_query("m014_packed_drops"))
+
+
 # Append only: a released migration is never edited, because catalogs exist that ran it.
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m001_tables,
@@ -91,6 +96,7 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     m011_option_order,
     m012_perception,
     m013_added,
+    m014_packed_drops,
 )
 
 

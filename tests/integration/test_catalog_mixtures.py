@@ -29,20 +29,28 @@ def reasons(drops: Mapping[str, str]) -> pl.DataFrame:
     return pl.DataFrame(list(drops.items()), schema={"sample_id": pl.String, "reason": pl.String}, orient="row")
 
 
-def save(catalog: Catalog, *sample_ids: str, probe_id: str | None = "p1", **drops: str) -> Mixture:
-    kept = pl.Series(sample_ids, dtype=pl.String)
-    mixture = freeze_mixture("toys", "perception", probe_id, CONFIG, kept, reasons(drops))
-    catalog.save_mixture(mixture, reasons(drops))
+def id_of(digit: str) -> str:
+    return digit.rjust(16, "0")
+
+
+def save(catalog: Catalog, *kept: str, probe_id: str | None = "p1", **dropped: str) -> Mixture:
+    """Freezes and saves a choice among samples that are named by one hex digit."""
+    sample_ids = pl.Series(map(id_of, kept), dtype=pl.String)
+    drops = reasons({id_of(digit): reason for digit, reason in dropped.items()})
+    mixture = freeze_mixture("toys", "perception", probe_id, CONFIG, sample_ids, drops)
+    catalog.save_mixture(mixture, drops)
     return mixture
 
 
 def test_a_mixture_comes_back_as_it_was_frozen(catalog: Catalog) -> None:
     saved = save(catalog, "c", "a", "b", d="band-hard", e="band-hard", f="unprobed")
-    assert saved.sample_ids == ("c", "a", "b")
+    assert saved.sample_ids == (id_of("c"), id_of("a"), id_of("b"))
     assert saved.drops == {"band-hard": 2, "unprobed": 1}
     assert saved.digest.startswith(saved.mixture_id)
     assert catalog.mixture(saved.mixture_id) == saved
-    assert catalog.drop_reasons(saved.mixture_id) == {"d": "band-hard", "e": "band-hard", "f": "unprobed"}
+    assert catalog.drop_reasons(saved.mixture_id) == {
+        id_of("d"): "band-hard", id_of("e"): "band-hard", id_of("f"): "unprobed"
+    }  # fmt: skip
 
 
 def test_the_same_choice_is_the_same_mixture(catalog: Catalog) -> None:
@@ -50,7 +58,7 @@ def test_the_same_choice_is_the_same_mixture(catalog: Catalog) -> None:
     assert save(catalog, "a", "b", d="unprobed") == first
     assert [one.mixture_id for one in catalog.mixtures("toys")] == [first.mixture_id]
     assert catalog.mixture(first.mixture_id) == first
-    assert catalog.drop_reasons(first.mixture_id) == {"d": "unprobed"}
+    assert catalog.drop_reasons(first.mixture_id) == {id_of("d"): "unprobed"}
 
 
 def test_another_choice_is_another_mixture_and_the_old_one_stays(catalog: Catalog) -> None:
@@ -91,9 +99,10 @@ def test_the_digest_is_that_of_the_whole_choice(ids: list[str], drops: dict[str,
 def test_decisions_about_a_sample_name_each_mixture(catalog: Catalog) -> None:
     kept = save(catalog, "a")
     dropped = save(catalog, "b", a="over-limit")
-    decided = [(one.mixture_id, one.decision, one.position, one.config) for one in catalog.decisions("a")]
+    decided = [(one.mixture_id, one.decision, one.position, one.config) for one in catalog.decisions(id_of("a"))]
     assert decided == [(kept.mixture_id, "kept", 0, CONFIG), (dropped.mixture_id, "over-limit", None, CONFIG)]
-    assert catalog.decisions("z") == []
+    assert catalog.decisions(id_of("c")) == []
+    assert catalog.decisions("made:7") == []
 
 
 def test_an_empty_mixture_can_be_frozen(catalog: Catalog) -> None:

@@ -217,7 +217,7 @@ BREAK: dict[str, str] = {
     "grades have no rollout": "DELETE FROM rollouts WHERE idx = 0",
     "entries belong to a catalog": "DELETE FROM catalogs",
     "decisions belong to a mixture": "DELETE FROM mixtures",
-    "is not the choice that was frozen": "UPDATE mixture_drops SET reason = 'whim' WHERE reason = 'band-easy'",
+    "is not the choice that was frozen": "UPDATE packed_drops SET reason = 'whim' WHERE reason = 'band-easy'",
 }
 
 

@@ -28,7 +28,7 @@ WITH broken(rule, example) AS (
     FROM catalog_samples ANTI JOIN (SELECT name AS catalog FROM catalogs) USING (catalog)
     UNION ALL
     SELECT 'decisions belong to a mixture that is not there', mixture_id
-    FROM (SELECT mixture_id FROM mixture_samples UNION ALL SELECT mixture_id FROM mixture_drops)
+    FROM (SELECT mixture_id FROM mixture_samples UNION ALL SELECT mixture_id FROM packed_drops)
     ANTI JOIN mixtures USING (mixture_id)
     UNION ALL
     SELECT 'decisions are about a sample that is not there', mixture_id || '/' || sample_id

@@ -1,11 +1,8 @@
 WITH kept AS (
     SELECT mixture_id, count(*) AS num_samples FROM mixture_samples GROUP BY mixture_id
 ),
-counted AS (
-    SELECT mixture_id, reason, count(*) AS num_drops FROM mixture_drops GROUP BY mixture_id, reason
-),
 dropped AS (
-    SELECT mixture_id, map_from_entries(list((reason, num_drops))) AS drops FROM counted GROUP BY mixture_id
+    SELECT mixture_id, map_from_entries(list((reason, len(numbers)))) AS drops FROM packed_drops GROUP BY mixture_id
 )
 SELECT mixture_id, catalog, name, probe_id, coalesce(num_samples, 0), coalesce(drops, MAP {})
 FROM mixtures
