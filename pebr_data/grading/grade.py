@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from pebr_data.errors import ConfigError, DataError
@@ -36,6 +37,26 @@ class Gold:
     answer_type: str | None = None
     options: tuple[str, ...] = ()
     rules: GradingRules = DEFAULT_RULES
+
+
+# The completions of one sample come together and give few different answers.
+_MAX_REMEMBERED = 256
+
+
+@lru_cache(maxsize=512)
+def _problem(gold: Gold) -> str | None:
+    return gold_problem(gold.answer, gold.answer_type, gold.options, gold.rules)
+
+
+@lru_cache(maxsize=4096)
+def _compared(answer: str, gold: Gold) -> Verdict:
+    return compare(answer, gold.answer, gold.answer_type, gold.options, gold.rules)
+
+
+def forget() -> None:
+    """Forget the verdicts that are remembered for answers that come again, as a benchmark has to."""
+    _problem.cache_clear()
+    _compared.cache_clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +123,12 @@ class PebrProfile:
 
     def problem(self, gold: Gold) -> str | None:
         """As `equivalence.gold_problem`."""
-        return gold_problem(gold.answer, gold.answer_type, gold.options, gold.rules)
+        return _problem(gold)
 
     def compare(self, answer: str, gold: Gold) -> Verdict:
         """As `equivalence.compare`."""
-        return compare(answer, gold.answer, gold.answer_type, gold.options, gold.rules)
+        is_short = len(answer) <= _MAX_REMEMBERED
+        return _compared(answer, gold) if is_short else _compared.__wrapped__(answer, gold)
 
     def ask(self, pairs: Sequence[tuple[str, str]]) -> Sequence[SymbolicVerdict]:
         """By math-verify in a worker process."""

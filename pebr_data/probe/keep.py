@@ -22,7 +22,7 @@ from pebr_data.types import Fingerprint, Generation, Outcome, Rollout, RolloutKe
 SYNC_EVERY = 256
 """Rollouts between two fsyncs of the spool."""
 
-MERGE_EVERY = 1024
+MERGE_EVERY = 4096
 """Rollouts to a transaction of the catalog."""
 
 MERGE_SECONDS = 15.0
