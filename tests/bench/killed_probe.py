@@ -1,6 +1,6 @@
 """A probe that is killed and run again while `stats` reads beside it: the transcript, of real commands.
 
-    .venv/bin/python tests/bench/killed_probe.py        # builds shapes into a store of its own; a minute or two
+    .venv/bin/python tests/bench/killed_probe.py        # builds shapes into a store of its own; two minutes or so
 
 What it prints is the output of `pebr-data` as it comes, cut where it says so.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 
 CATALOG = Path(__file__).parents[2] / "catalogs" / "shapes.yaml"
 COMMAND = [sys.executable, "-c", "import sys; from pebr_data.cli import main; sys.exit(main())"]
-PROBE = ["probe", str(CATALOG), "--model", "pebr-tiny", "--limit", "32", "--engine-option", "batch_size=32"]
+PROBE = ["probe", str(CATALOG), "--model", "pebr-tiny", "--limit", "512"]
 DEADLINE_SECONDS = 300.0
 
 
