@@ -45,14 +45,7 @@ def pass_rates(
     judged = [learn(part).join(part, num_generations) for part in counts.partition_by("split")] or [
         learn(counts).join(counts, num_generations)
     ]
-    # Of a sample that was stopped for what it said, k/n is biased.
-    complete = (pl.col("num_rollouts") == group_size) & ~pl.col("split").is_in(list(early.posterior))
-    return (
-        pl.concat(judged)
-        .sort("index")
-        .with_columns(pass_rate=pl.when(complete).then(pl.col("num_correct") / pl.col("num_rollouts")))
-        .select(COLUMNS)
-    )
+    return pl.concat(judged).sort("index").with_columns(pass_rate=_pass_rate(group_size, early)).select(COLUMNS)
 
 
 def bands(
@@ -72,7 +65,13 @@ def bands(
     counts = counts.with_columns(side_by_side(counts["sample_id"]))
     version = grader_version(connection, probe_id)
     early = early_stops(connection, probe_id, group_size, version) if by_rule else EarlyStops(False, {})
-    return with_bands(counts, group_size, early)
+    return with_bands(counts, group_size, early).with_columns(pass_rate=_pass_rate(group_size, early))
+
+
+def _pass_rate(group_size: int, early: EarlyStops) -> pl.Expr:
+    """k/n of a complete group; null otherwise, and for a sample that was stopped for what it said: that is biased."""
+    complete = (pl.col("num_rollouts") == group_size) & ~pl.col("split").is_in(list(early.posterior))
+    return pl.when(complete).then(pl.col("num_correct") / pl.col("num_rollouts"))
 
 
 def outcome_counts(

@@ -286,7 +286,8 @@ class Catalog(FrozenMixtures, Marks):
         """The part of `pass_rates` that selection goes by, sooner, by sample_id.
 
         Columns: sample_id, source, split, skill, answer_type, num_options, num_correct, num_rollouts, num_ungradable,
-        num_error, band. Without `by_rule` only the first `num_rollouts` count, whatever rule the probe stops by.
+        num_error, band, pass_rate. Without `by_rule` only the first `num_rollouts` count, whatever rule the probe
+        stops by.
 
         Raises:
             DataError: There is no such probe or catalog.

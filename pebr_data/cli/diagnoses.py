@@ -52,7 +52,11 @@ def _probed(catalog: Catalog, name: str, group_size: int) -> list[dict[str, Any]
     for probe in catalog.known_probes(name):
         if probe.fingerprint.condition is not Condition.IMAGE:
             continue
-        for part in read_diagnoses(catalog, probe, name, group_size).partition_by("split"):
+        rates = catalog.pass_rates(probe.probe_id, group_size, catalog=name)
+        found = read_diagnoses(catalog, probe, name, group_size).join(
+            rates.select("sample_id", "pass_rate", "posterior_mean"), on="sample_id", maintain_order="left"
+        )
+        for part in found.partition_by("split"):
             if (part["band"] != str(Band.UNPROBED)).any():
                 told.append(
                     {
@@ -79,7 +83,8 @@ def _counts(part: pl.DataFrame) -> list[dict[str, Any]]:
     )  # fmt: skip
     order = [str(Band.EASY), *map(str, Diagnosis), NOT_DIAGNOSED, UNPROBED]
     judged = band != str(Band.UNPROBED)
-    rate = (pl.col("num_correct") / pl.col("num_rollouts")).filter(judged).mean()
+    # Of a sample that was stopped for what it said, k/n is biased, and the posterior is not.
+    rate = pl.coalesce("pass_rate", "posterior_mean").filter(judged).mean()
     counted = part.group_by(diagnosis=kind).agg(num_samples=pl.len(), pass_rate=rate)
     total = counted.filter(pl.col("diagnosis") != UNPROBED)["num_samples"].sum()
     share = pl.when(pl.col("diagnosis") != UNPROBED).then(pl.col("num_samples") / total)

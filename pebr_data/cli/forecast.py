@@ -41,7 +41,8 @@ def forecast(
     """Say what the first pass over each mixture will show, without probing again.
 
     Of the mixtures as `select` would choose them now: the share of groups whose accuracy does not vary, mean reward,
-    squared advantage and tokens of an update, each with its 95 % interval. Writes nothing.
+    squared advantage, tokens of an update and how long the probe took for as many, each with its 95 % interval.
+    Writes nothing.
     """
     from pebr_data.config import load_catalog_config
     from pebr_data.select.forecast import forecast_mixtures
@@ -67,7 +68,10 @@ def forecast(
 
 
 def print_forecasts(foreseen: Mapping[str, MixtureForecast | None]) -> None:
-    """A line per mixture that can be forecast; notes on priors that could not be fitted."""
+    """A line per mixture that can be forecast; notes on priors that could not be fitted.
+
+    `sampled in` is the time that the probe's engine took for as many tokens; training adds its own to it.
+    """
     rows = []
     for name, one in foreseen.items():
         if one is None:
@@ -81,13 +85,14 @@ def print_forecasts(foreseen: Mapping[str, MixtureForecast | None]) -> None:
                 _figure(told["mean_reward"], 100, ".1f", " %"),
                 _figure(told["squared_advantage"], 1, ".3f"),
                 _figure(told["tokens_per_update"], 1, ",.0f"),
+                _figure(told["sampling_seconds_per_update"], 1, ",.1f", " s"),
             )
         )
     if not rows:
         return
     sizes = sorted({one.batch_size for one in foreseen.values() if one is not None})
     header = ("mixture", "G, scaled by", "zero-variance groups", "mean reward", "squared advantage")
-    print_table((*header, f"tokens in {sizes[0]:,} completions"), rows)
+    print_table((*header, f"tokens in {sizes[0]:,} completions", "sampled in"), rows)
     unfitted = {
         reason
         for one in foreseen.values()
@@ -99,6 +104,8 @@ def print_forecasts(foreseen: Mapping[str, MixtureForecast | None]) -> None:
         talk(f"note: of some samples the prior is {reason}")
 
 
-def _figure(value: Mapping[str, Any], scale: float, style: str, unit: str = "") -> str:
+def _figure(value: Mapping[str, Any] | None, scale: float, style: str, unit: str = "") -> str | None:
+    if value is None:
+        return None
     mean, low, high = (format(scale * value[name], style) for name in ("mean", "low", "high"))
     return f"{mean}{unit} ({low} to {high})"

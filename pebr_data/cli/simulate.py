@@ -29,6 +29,7 @@ class PolicyName(StrEnum):
 
     PEBR = "pebr"
     SIGNAL = "signal"
+    RANDOM = "random"
 
 
 class StopName(StrEnum):
@@ -46,7 +47,7 @@ def simulate(
     ] = None,
     policy: Annotated[
         list[PolicyName] | None,
-        typer.Option("--policy", help="Who chooses; may be given several times. Both by default."),
+        typer.Option("--policy", help="Who chooses; may be given several times. All by default."),
     ] = None,
     stop: Annotated[
         list[StopName] | None,
@@ -55,8 +56,16 @@ def simulate(
         ),
     ] = None,
     rollouts: Annotated[
-        int, typer.Option("--rollouts", min=2, metavar="N", help="Rollouts that a sample gets at most.")
+        int, typer.Option("--rollouts", min=2, metavar="N", help="Rollouts of a group; the most that a sample gets.")
     ] = 8,
+    max_rollouts: Annotated[
+        int | None,
+        typer.Option("--max-rollouts", min=2, metavar="N", help="The most under `posterior`; twice --rollouts."),
+    ] = None,
+    confidence: Annotated[
+        float,
+        typer.Option("--confidence", min=0.5, max=1.0, metavar="P", help="Under `posterior`: how sure a band must be."),
+    ] = 0.9,
     num_generations: Annotated[
         int, typer.Option("--num-generations", min=3, metavar="G", help="The training's G.")
     ] = 8,
@@ -72,7 +81,7 @@ def simulate(
 
     Draws samples with known pass rates, probes, chooses and forecasts them as real ones are, and says how many of the
     chosen teach (precision), how many of those that teach were chosen (recall), what it cost, and how far the forecast
-    of the zero-variance share was off. Both policies take the same number of samples.
+    of the zero-variance share was off. All policies take the same number of samples.
     """
     from pebr_data.select.simulate import simulate
 
@@ -87,7 +96,8 @@ def simulate(
                 rule.value,
                 who.value,
                 num_samples=samples,
-                max_rollouts=rollouts,
+                max_rollouts=(max_rollouts or 2 * rollouts) if rule is StopName.POSTERIOR else rollouts,
+                confidence=confidence,
                 num_generations=num_generations,
                 limit=limit,
                 seed=seed,

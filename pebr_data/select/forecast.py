@@ -18,6 +18,7 @@ import polars as pl
 
 from pebr_data.catalog.store import Catalog
 from pebr_data.config import CatalogConfig
+from pebr_data.probe.pace import find_pace
 from pebr_data.select.pool import Rates, group_size, learn_split
 from pebr_data.types import Json, ScaleRewards
 
@@ -39,6 +40,8 @@ class MixtureForecast:
         first_pass: Zero-variance share, mean reward and squared advantage, with G.
         completion_tokens: Mean tokens of a completion.
         batch_size: Completions of an update.
+        seconds_per_token: What a completion token took the probe's engine, all that ran side by side together; None
+            when it was not timed.
         priors: Where the priors come from that it was computed under, in words, by how many of the split's samples.
     """
 
@@ -46,6 +49,7 @@ class MixtureForecast:
     first_pass: Forecast
     completion_tokens: Expected
     batch_size: int
+    seconds_per_token: float | None
     priors: Mapping[str, int]
 
     def to_json(self) -> dict[str, Json]:
@@ -58,15 +62,22 @@ class MixtureForecast:
             "completion_tokens": self.completion_tokens,
         }
         told = {name: {"mean": one.mean, "low": one.low, "high": one.high} for name, one in figures.items()}
-        told["tokens_per_update"] = {name: value * self.batch_size for name, value in told["completion_tokens"].items()}
+        told["tokens_per_update"] = _times(told["completion_tokens"], self.batch_size)
+        pace = self.seconds_per_token
+        sampling = None if pace is None else _times(told["tokens_per_update"], pace)
         return {
             "num_samples": seen.num_samples,
             "num_generations": seen.group_size,
             "scale_rewards": self.scale_rewards,
             "batch_size": self.batch_size,
             **told,
+            "sampling_seconds_per_update": sampling,
             "priors": dict(self.priors),
         }
+
+
+def _times(figure: Mapping[str, float], factor: float) -> dict[str, float]:
+    return {name: value * factor for name, value in figure.items()}
 
 
 def forecast_mixtures(
@@ -98,6 +109,7 @@ def forecast_mixtures(
     known = dict(rates.known)
     redrawn = {}
     lengths = _lengths(config, store, rates, kept)
+    pace = find_pace(store, rates.probe.fingerprint, ())
     foreseen: dict[str, MixtureForecast | None] = {}
     for name, sample_ids in kept.items():
         mixture = config.mixtures[name]
@@ -119,6 +131,7 @@ def forecast_mixtures(
             first_pass=first_pass,
             completion_tokens=expected_tokens(lengths[name], first_pass.mean_reward, len(sample_ids), size),
             batch_size=batch_size,
+            seconds_per_token=pace.seconds / pace.num_tokens if pace is not None and pace.num_tokens else None,
             priors=its.sources_of_priors(),
         )
     return foreseen

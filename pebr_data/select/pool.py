@@ -127,8 +127,7 @@ def where_reason(config: CatalogConfig, name: str) -> pl.Expr:
     wanted = {key: its for key, its in where.model_dump(mode="json", exclude={"pass_rate"}).items() if its}
     held = {key: pl.col(key).is_in(its) for key, its in wanted.items()}
     if where.pass_rate is not None:
-        complete = pl.col("num_rollouts") == config.probe.rollouts
-        held["pass_rate"] = complete & (pl.col("num_correct") / pl.col("num_rollouts")).is_between(*where.pass_rate)
+        held["pass_rate"] = pl.col("pass_rate").is_between(*where.pass_rate)
     reasons = [
         pl.when(~holds.fill_null(False)).then(pl.lit(f"other-{key.replace('_', '-')}")) for key, holds in held.items()
     ]

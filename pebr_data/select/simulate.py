@@ -71,7 +71,8 @@ def simulate(
         population: A name in `POPULATIONS`.
         stop: `fixed`: all rollouts of every sample; `exact`: until the paper's band is certain; `posterior`: until one
             band has probability `confidence`.
-        policy: `pebr` takes the medium band; `signal` as many samples as that has, those with the highest signal.
+        policy: `pebr` takes the medium band; `signal` as many samples as that has, those with the highest signal;
+            `random` as many, whichever.
         num_samples: Samples of the population.
         max_rollouts: The most that any sample gets.
         num_generations: The training's G.

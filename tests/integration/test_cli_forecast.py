@@ -9,6 +9,7 @@ import pytest
 
 from pebr_data.catalog.store import Catalog
 from pebr_data.cli import main as pebr_data
+from pebr_data.probe.pace import Pace, write_pace
 from tests.drawn_store import SIGNAL, draw_store
 from tests.probed_store import make_config
 
@@ -18,18 +19,25 @@ def test_the_commands_say_what_is_foreseen(tmp_path: Path, capsys: pytest.Captur
     draw_store(store)
     path, there = str(make_config(tmp_path, SIGNAL).path), ["--store", str(store)]
     assert pebr_data(["select", path, "--json", *there]) == 0
-    selected = {row["mixture"]: row["forecast"] for row in json.loads(capsys.readouterr().out)}
+    rows = json.loads(capsys.readouterr().out)
+    selected = {row["mixture"]: row["forecast"] for row in rows}
     assert selected["best"]["num_generations"] == 8
     assert selected["best"]["tokens_per_update"]["mean"] == pytest.approx(5 * 1024)
+    assert selected["best"]["sampling_seconds_per_update"] is None  # nobody has timed this probe
+    probe = store / "probes" / rows[0]["probe_id"]
+    probe.mkdir(parents=True)
+    write_pace(probe, Pace(num_rollouts=160, num_tokens=800, seconds=4.0))
 
     what_if = ["forecast", path, "--mixture", "best", "--num-generations", "16", "--scale-rewards", "none"]
     assert pebr_data([*what_if, "--json", *there]) == 0
     (told,) = json.loads(capsys.readouterr().out)
     assert told["forecast"]["zero_variance"]["mean"] < selected["best"]["zero_variance"]["mean"]
     assert told["forecast"]["squared_advantage"]["high"] < 0.25
+    assert told["forecast"]["sampling_seconds_per_update"]["mean"] == pytest.approx(5 * 1024 * 4.0 / 800)
 
     assert pebr_data([*what_if, *there]) == 0
-    assert "zero-variance groups" in capsys.readouterr().out
+    table = capsys.readouterr().out
+    assert "zero-variance groups" in table and "25.6 s (25.6 to 25.6)" in table
     assert pebr_data(["stats", "--rollouts", "8", *there]) == 0
     assert "fitted to 160 samples" in capsys.readouterr().out
     with Catalog.open(store, read_only=True) as catalog:

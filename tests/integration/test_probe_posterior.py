@@ -12,6 +12,7 @@ import pytest
 
 from pebr_data.catalog.early_stops import PosteriorStop
 from pebr_data.catalog.store import Catalog
+from pebr_data.config import WhereConfig
 from pebr_data.difficulty.frozen import FrozenPriors
 from pebr_data.difficulty.known import learn
 from pebr_data.difficulty.pass_rate import band
@@ -178,6 +179,16 @@ def test_a_mixture_of_the_paper_takes_what_is_sure_and_says_of_the_rest_that_it_
     found = rates(store)
     assert set(reasoning.sample_ids) == set(found.filter(band="medium")["sample_id"])
     assert reasoning.drops["unsure"] == found.filter(band="unprobed").height
+
+
+def test_what_was_stopped_for_what_it_said_has_no_pass_rate_to_be_chosen_by(store: Path, tmp_path: Path) -> None:
+    run(store, replay(store))
+    config = make_config(tmp_path, BLIND)
+    assert (rates(store)["num_rollouts"] == G).any()
+    anything = config.mixtures["reasoning"].model_copy(update={"where": WhereConfig(pass_rate=(0.0, 1.0))})
+    (reasoning,) = select(config.model_copy(update={"mixtures": {"reasoning": anything}}), store)
+    assert reasoning.sample_ids == ()
+    assert reasoning.drops == {"other-pass-rate": SIZE}
 
 
 @pytest.fixture
