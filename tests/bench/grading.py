@@ -99,11 +99,12 @@ def workload(size: int, seed: int) -> list[tuple[str, Gold, str, bool]]:
 
 
 def by_pebr(cases: list[tuple[str, Gold, str, bool]], batch_size: int) -> list[bool | None]:
-    """Verdicts of `grade_batch`, in batches as a probe's merges and a reward's calls have them."""
+    """Verdicts of `grade_batch`, in batches as a probe's merges and a reward's calls have them, none remembered."""
     verdicts: list[bool | None] = []
     grader = Grader()
     for start in range(0, len(cases), batch_size):
         attempts = [Attempt(MARKER + answer, gold) for _, gold, answer, _ in cases[start : start + batch_size]]
+        forget()
         for grade in grade_batch(attempts, grader):
             verdicts.append({Outcome.CORRECT: True, Outcome.WRONG: False}.get(grade.outcome))
     return verdicts
@@ -135,7 +136,6 @@ def main() -> None:
     kinds: Counter[tuple[str, str]] = Counter()
     for seed in range(arguments.rounds):
         cases = workload(arguments.size, seed)
-        forget()  # a round has answers of its own
         started = time.perf_counter()
         ours = by_pebr(cases, arguments.batch_size)
         between = time.perf_counter()

@@ -221,6 +221,17 @@ def test_sigterm_saves_a_checkpoint_and_names_the_command_that_goes_on(world: Pa
     assert counts(run) == counts(finished)
 
 
+def test_ctrl_c_in_training_saves_a_checkpoint_and_names_the_command_that_goes_on(world: Path, finished: RunDir) -> None:
+    code, said = interrupted_at(world, "interrupted", in_reasoning, signal.SIGINT)
+
+    assert code == 130, said
+    assert "help: what was finished is kept; go on with: pebr-train run" in said
+    stage = RunDir(world / "interrupted" / "trial").stage("reasoning")
+    checkpoint, torn = newest_complete(stage.checkpoints)
+    assert checkpoint is not None and not torn
+    assert checkpoint.step == len(list(metrics.read(stage.metrics))) < REASONING_STEPS
+
+
 def test_a_changed_recipe_is_refused_for_what_is_trained_and_nothing_is_touched(world: Path, finished: RunDir) -> None:
     changed = world / "changed.yaml"
     text = (world / "recipe.yaml").read_text(encoding="utf-8")
