@@ -221,7 +221,7 @@ def test_sigterm_saves_a_checkpoint_and_names_the_command_that_goes_on(world: Pa
     assert counts(run) == counts(finished)
 
 
-def test_ctrl_c_in_training_saves_a_checkpoint_and_names_the_command_that_goes_on(world: Path, finished: RunDir) -> None:
+def test_ctrl_c_in_training_saves_a_checkpoint_and_names_the_command(world: Path, finished: RunDir) -> None:
     code, said = interrupted_at(world, "interrupted", in_reasoning, signal.SIGINT)
 
     assert code == 130, said
