@@ -1,8 +1,8 @@
-"""How many rollouts does stopping early save? `exact` on stored completions, `posterior` where the truth is known.
+"""How many rollouts does stopping early save? `exact` on stored completions, both rules where the truth is known.
 
     .venv/bin/python tests/bench/early_stopping.py                 # probes 768 samples of shapes first: some minutes
     .venv/bin/python tests/bench/early_stopping.py --store store --catalog catalogs/shapes.yaml
-    .venv/bin/python tests/bench/early_stopping.py --simulate      # `posterior` alone: half a minute, no model
+    .venv/bin/python tests/bench/early_stopping.py --simulate      # where the truth is known: half a minute, no model
 
 `exact`: are the bands those of all eight? Every row is a probe of its own through the real store, whose engine gives
 what was stored under each sample and index. `capacity` is how many rollouts a round should have, `smallest` how many of
@@ -30,11 +30,12 @@ from pebr_data.catalog.store import Catalog
 from pebr_data.cli import main as pebr_data
 from pebr_data.cli.output import print_table
 from pebr_data.config import load_catalog_config
-from pebr_data.difficulty.counts import BoolArray
+from pebr_data.difficulty.counts import BoolArray, IntArray
 from pebr_data.difficulty.fit import fit_priors
 from pebr_data.difficulty.populations import draw_outcomes, draw_population
 from pebr_data.difficulty.signal import informative_probability
-from pebr_data.difficulty.stopping import sure_bands
+from pebr_data.difficulty.simulation import probe
+from pebr_data.difficulty.stopping import exact_bands, exact_stops, sure_bands
 from pebr_data.engines.base import Request, Sampling
 from pebr_data.models import resolve_model
 from pebr_data.probe import rounds
@@ -73,6 +74,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=768, help="at most so many")
     parser.add_argument("--simulate", action="store_true", help="only what needs no model")
     arguments = parser.parse_args()
+    simulated_exact()
     simulated()
     if arguments.simulate:
         return
@@ -88,10 +90,33 @@ def main() -> None:
         replay(store, arguments.catalog, arguments.model, arguments.samples)
 
 
+POPULATIONS = ("uniform", "u_shaped", "hard", "two_source")
+
+
+def simulated_exact(num_samples: int = 10_000, group_size: int = 8) -> None:
+    """Prints what `exact` saves in the probe's rounds, and whether the bands are those of all rollouts."""
+    rows: list[tuple[object, ...]] = []
+
+    def stops(k: IntArray, n: IntArray) -> BoolArray:
+        return exact_stops(k, n, group_size)
+
+    for name in POPULATIONS:
+        outcomes = draw_outcomes(draw_population(name, num_samples), group_size)
+        probed = probe(outcomes, stops, capacity=rounds.CAPACITY, smallest=rounds.SMALLEST)
+        every = np.full(num_samples, group_size)
+        found = exact_bands(probed.num_correct, probed.num_rollouts, group_size)
+        different = int((found != exact_bands(outcomes.sum(axis=1), every, group_size)).sum())
+        used = float(probed.num_rollouts.mean())
+        rows.append((name, "exact", used, f"{1 - used / group_size:.1%}", different))
+    print(f"{num_samples} samples of each population, groups of {group_size}")
+    print_table(("population", "stop", "rollouts a sample", "saved", "bands that differ"), rows)
+    print()
+
+
 def simulated(num_samples: int = 10_000, most: int = 16, group_size: int = 8) -> None:
     """Prints the table of `posterior` against all rollouts."""
     rows: list[tuple[object, ...]] = []
-    for name in ("uniform", "u_shaped", "hard", "two_source"):
+    for name in POPULATIONS:
         truth = draw_population(name, num_samples)
         outcomes = draw_outcomes(truth, most)
         teaches = informative_probability(truth.pass_rate, group_size) >= 0.5
