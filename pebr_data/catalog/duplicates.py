@@ -11,7 +11,7 @@ from itertools import combinations
 import duckdb
 import polars as pl
 
-from pebr_data.catalog.connection import transaction
+from pebr_data.catalog.connection import first_row, transaction
 from pebr_data.catalog.queries import load_query
 from pebr_data.catalog.samples import require_catalog
 from pebr_data.catalog.schema import now
@@ -158,6 +158,12 @@ def overlaps_of(connection: duckdb.DuckDBPyConnection, sample_id: str) -> list[O
         OverlapMark(catalog, marked, benchmark, its, reason, json.loads(settings), searched.replace(tzinfo=UTC))
         for catalog, marked, benchmark, its, reason, settings, searched in rows
     ]
+
+
+def was_deduplicated(connection: duckdb.DuckDBPyConnection, catalog: str) -> bool:
+    """See `Catalog.was_deduplicated`."""
+    found = first_row(connection, "SELECT 1 FROM searches WHERE catalog = ? AND benchmark = ''", [catalog])
+    return found is not None
 
 
 def outdated_searches(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[str]:

@@ -52,6 +52,10 @@ class Marks:
         """The samples that a selection leaves out, and why: sample_id, reason (`duplicate` or `in-benchmark`)."""
         return duplicates.marks(self._connection, catalog)
 
+    def was_deduplicated(self, catalog: str) -> bool:
+        """Whether the catalog was ever searched for duplicates."""
+        return duplicates.was_deduplicated(self._connection, catalog)
+
     def outdated_searches(self, catalog: str) -> list[str]:
         """The searches that ended before what they compared was last built: a benchmark's name, or ``."""
         return duplicates.outdated_searches(self._connection, catalog)

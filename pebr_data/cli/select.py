@@ -69,6 +69,7 @@ def select(
             print_forecasts(foreseen)
     with Catalog.open(store, read_only=True) as opened:
         outdated = opened.outdated_searches(config.name)
+        was_deduplicated = opened.was_deduplicated(config.name)
         stops_early = any(
             row["probe_id"]
             and (
@@ -78,6 +79,8 @@ def select(
             for row in rows
         )
     _warn(rows, stops_early)
+    if not was_deduplicated:
+        talk(f"note: duplicates are not left out, because nobody has looked for them: pebr-data dedupe {catalog}")
     for benchmark in outdated:
         again = f"decontaminate {catalog} --against the YAML of {benchmark}" if benchmark else f"dedupe {catalog}"
         talk(f"note: something was built since its marks were made; make them again: pebr-data {again}")

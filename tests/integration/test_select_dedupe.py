@@ -260,8 +260,11 @@ def test_a_benchmark_that_is_not_built_is_built_unless_nothing_is_to_be_written(
 
 def test_marks_of_searches_before_a_build_are_outdated(world: World) -> None:
     config = world.add("toys", [made(0), made(0, answer="square")])
+    with Catalog.open(world.store, read_only=True) as catalog:
+        assert not catalog.was_deduplicated("toys")
     dedupe(config, world.store)
     with Catalog.open(world.store, read_only=True) as catalog:
+        assert catalog.was_deduplicated("toys")
         assert catalog.outdated_searches("toys") == []
     with connect(world.store, read_only=False, wait_seconds=5) as connection:
         connection.execute("UPDATE builds SET finished = finished + INTERVAL 1 DAY")
