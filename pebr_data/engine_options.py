@@ -1,7 +1,8 @@
-"""How an engine is run here: what a machine needs set, and no answer depends on.
+"""How an engine is run here: what a machine needs set, and nothing that makes another policy.
 
 They stand under `probe.engine_options` in the catalog YAML, or come from `--engine-option KEY=VALUE`, which wins. None
-is in the fingerprint: another batch size, device or address makes the same policy.
+is in the fingerprint: another batch size, device or address makes the same policy, and so does another precision, which
+goes with the device.
 """
 
 from __future__ import annotations
