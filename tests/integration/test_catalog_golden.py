@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pebr_data.catalog.connection import inspect
 from pebr_data.catalog.schema import MIGRATIONS
 from pebr_data.catalog.store import Catalog
 from pebr_data.cli import main as pebr_data
@@ -60,3 +61,11 @@ def test_selecting_again_from_it_gives_the_same_samples(tmp_path: Path, schema: 
             assert set(again[name]) == set(before[name])
         assert len(again["control"]) == len(before["control"])
         assert [catalog.mixture(one.mixture_id) for one in mixtures] == mixtures
+
+
+def test_the_newest_of_them_has_rows_in_every_table(tmp_path: Path) -> None:
+    newest = max(SCHEMAS, key=lambda schema: int(schema.removeprefix("schema_")))
+    unpack(newest, tmp_path / "store")
+    with inspect(tmp_path / "store" / "catalog.duckdb") as connection:
+        tables = [name for (name,) in connection.execute("SHOW TABLES").fetchall()]
+        assert [name for name in tables if not connection.execute(f"FROM {name} LIMIT 1").fetchall()] == []
