@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 GOOD = {"question": "What is it?", "answer": "red", "images": []}
+ADDRESSES = ["http://127.0.0.1:9/x.png", "https://localhost/x.png", "ftp://localhost/x.png", "//localhost/x.png"]
+ADDRESSED = [GOOD, *({**GOOD, "images": [address]} for address in ADDRESSES)]
 
 
 def png() -> bytes:
@@ -147,6 +149,12 @@ TARS: dict[str, Hostile] = {
         "webdataset", beside(("bad.json", b"{}"), ("bad.json", b"{}")), "the sample has two files `.json`", 1
     ),
     "not_text.tar": Hostile("webdataset", beside(("bad.txt", b"\xff\xfe\x00")), "a text is not UTF-8", 1),
+    "addresses.tar": Hostile(
+        "webdataset",
+        beside(*((f"bad{n}.json", json.dumps(row).encode()) for n, row in enumerate(ADDRESSED[1:]))),
+        "the image's path is an address",
+        1,
+    ),
     "deep.tar": Hostile("webdataset", beside(("bad.json", b"[" * 100_000)), "not JSON", 1),
 }
 
@@ -280,6 +288,8 @@ TABLES: dict[str, Hostile] = {
     ),
     "repeated.parquet": Hostile("parquet", repeated, "a column unpacks to far more"),
     "list.parquet": Hostile("parquet", nested_list, "a column unpacks to far more"),
+    "addresses.parquet": Hostile("parquet", parquet(table(ADDRESSED)), "the image's path is an address", 1),
+    "addresses.arrow": Hostile("arrow", stream(table(ADDRESSED)), "the image's path is an address", 1),
     "half.arrow": Hostile("arrow", damaged(stream(table(MANY)), half), "the file cannot be read"),
     "text.arrow": Hostile("arrow", written(b"question,answer\n1,2\n" * 9), "the file cannot be read"),
     "offsets.arrow": Hostile(

@@ -35,6 +35,9 @@ _LOCKED = (
 )
 _REFUSED, _WRONG, _OTHER = 3, 4, 5
 
+MISTAKES = (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError, duckdb.PermissionException)
+"""What DuckDB raises for a statement that cannot be answered."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -96,7 +99,7 @@ def _answer(question: dict[str, object]) -> bytes:
     sql, limit, seconds = str(question["sql"]), int(str(question["limit"])), float(str(question["seconds"]))
     memory_gb = float(str(question["memory_gb"]))
     with connect(Path(str(question["store"])), read_only=True, wait_seconds=float(str(question["wait"]))) as connection:
-        _require_one_select(connection, sql)
+        require_one_select(connection, sql)
         connection.execute(f"SET memory_limit = '{memory_gb * 0.8:.3f}GB'")
         for setting in _LOCKED:
             connection.execute(setting)
@@ -116,20 +119,18 @@ def _answer(question: dict[str, object]) -> bytes:
             raise _too_slow(seconds) from None
         except (duckdb.OutOfMemoryException, MemoryError):
             raise _too_large(memory_gb) from None
-        except (
-            duckdb.ProgrammingError,
-            duckdb.DataError,
-            duckdb.NotSupportedError,
-            duckdb.PermissionException,
-        ) as error:
-            raise UsageError(
-                _first_line(error), help="pebr-data query 'DESCRIBE samples' lists a table's columns"
-            ) from None
+        except MISTAKES as error:
+            raise mistaken(error) from None
         finally:
             timer.cancel()
 
 
-def _require_one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+def require_one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """Checks that a text is one SELECT.
+
+    Raises:
+        UsageError: It is something else.
+    """
     help = "pebr-data query 'SHOW TABLES' lists what there is to select from"
     try:
         statements = connection.extract_statements(sql)
@@ -137,6 +138,11 @@ def _require_one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None
         raise UsageError(_first_line(error), help=help) from None
     if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
         raise UsageError("one SELECT is answered, and nothing else", help=help)
+
+
+def mistaken(error: duckdb.Error) -> UsageError:
+    """What one of `MISTAKES` comes to."""
+    return UsageError(_first_line(error), help="pebr-data query 'DESCRIBE samples' lists a table's columns")
 
 
 def _bound(memory_gb: float, seconds: float) -> None:

@@ -77,8 +77,9 @@ def _print(told: list[dict[str, Any]]) -> None:
     for one in told:
         policy = one["fingerprint"]
         shown = (one["probe_id"], policy["model"], policy["condition"], policy["temperature"], one["num_rollouts"])
-        rows.append((*shown, *(one["outcomes"].get(name, 0) for name in outcomes), one["num_tokens"]))
-    header = ("probe", "model", "condition", "temperature", "rollouts", *outcomes, "tokens")
+        counts = (one["outcomes"].get(name, 0) for name in outcomes)
+        rows.append((*shown, *counts, one["num_tokens"], one["num_prompt_tokens"]))
+    header = ("probe", "model", "condition", "temperature", "rollouts", *outcomes, "tokens", "prompt tokens")
     print_table(header, rows)
     runs = [
         (

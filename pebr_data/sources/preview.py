@@ -20,6 +20,7 @@ from pebr_data.images import ImageFacts, open_gate
 from pebr_data.sources.base import Reject, open_source
 from pebr_data.sources.columns import find
 from pebr_data.sources.fetch import check_address, is_unfetched, unfetched
+from pebr_data.sources.fields import PASS_RATES
 from pebr_data.sources.hub import HubReader
 from pebr_data.sources.rows import RowSource
 from pebr_data.sources.suspicions import SeenRow, suspicions
@@ -140,7 +141,7 @@ def _with_usable_images(item: Candidate | Reject) -> Candidate | Reject:
 
 def _view(row: SeenRow, fields: FieldsConfig | None) -> RowView:
     candidate = row.item if isinstance(row.item, Candidate) else None
-    values = {} if candidate is None else _values(candidate)
+    values = {} if candidate is None else _values(candidate, fields)
     views = []
     for name in FieldsConfig.model_fields:
         columns = () if fields is None else _columns(fields, name)
@@ -151,7 +152,8 @@ def _view(row: SeenRow, fields: FieldsConfig | None) -> RowView:
     return RowView(row.where, tuple(views), row.item.reason if isinstance(row.item, Reject) else None)
 
 
-def _values(candidate: Candidate) -> dict[str, Json]:
+def _values(candidate: Candidate, fields: FieldsConfig | None) -> dict[str, Json]:
+    has_rates = fields is not None and bool(fields.pass_rates)
     return {
         "question": candidate.question,
         "answer": candidate.answer,
@@ -164,6 +166,7 @@ def _values(candidate: Candidate) -> dict[str, Json]:
         "skill": candidate.skill,
         "grading": dict(candidate.grading),
         "split": candidate.split,
+        "pass_rates": candidate.metadata.get(PASS_RATES) if has_rates else None,
         "metadata": dict(candidate.metadata),
     }
 

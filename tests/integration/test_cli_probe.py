@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -50,7 +51,7 @@ class Scripted:
                 self.before(self.num_made)
                 self.num_made += 1
                 text = self.answer(key, self.golds.get(key.sample_id, ""))
-                yield key, Generation(text, num_tokens=9, finish_reason="stop")
+                yield key, Generation(text, num_tokens=9, finish_reason="stop", num_prompt_tokens=30)
 
 
 @pytest.fixture
@@ -248,5 +249,11 @@ def test_the_status_of_a_probe_is_told_while_it_runs_and_after(
     assert run["seconds_left"] > 0
     assert (ended["outcomes"], ended["num_rollouts"], ended["num_tokens"]) == ({"wrong": 24}, 24, 24 * 9)
     assert (ended["runs"][0]["state"], ended["runs"][0]["seconds_left"]) == ("finished", None)
+    assert ended["num_prompt_tokens"] == 24 * 30
     assert main(["probe-status", "small.yaml"]) == 0
-    assert "finished" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert [line.split("  ") for line in re.sub("  +", "  ", out).splitlines()[:2]] == [
+        ["probe", "model", "condition", "temperature", "rollouts", "wrong", "tokens", "prompt tokens"],
+        [ended["probe_id"], "policy", "image", "1.200", "24", "24", "216", "720"],
+    ]
+    assert "finished" in out

@@ -1,9 +1,10 @@
-"""Hostile tars, Parquet and Arrow files: a reject or a clear error, in bounded time and memory."""
+"""Hostile tars, Parquet and Arrow files: a reject or a clear error, in bounded time and memory, without a network."""
 
 from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,8 @@ from tests.hostile_files import HOSTILE, png
 ROOT = Path(__file__).parents[2]
 MAX_SECONDS = 10
 MAX_BYTES = 2**30
+NETWORK = {f"socket.{name}" for name in ("getaddrinfo", "gethostbyname", "connect", "sendto", "sendmsg", "bind")}
+"""Audit events of a process that uses a network."""
 
 
 def read_all(folder: Path) -> None:
@@ -26,12 +29,21 @@ def read_all(folder: Path) -> None:
     from pebr_data.sources.base import Reject, open_source
 
     opened: list[str] = []
-    sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
+    asked: list[str] = []
+
+    def watch(event: str, args: tuple[object, ...]) -> None:
+        if event == "open":
+            opened.append(str(args[0]))
+        elif event in NETWORK:
+            asked.append(event)
+
+    sys.addaudithook(watch)
     for name, hostile in HOSTILE.items():
         model = WebDatasetSourceConfig if hostile.kind == "webdataset" else TableSourceConfig
         config = model.model_validate({"type": hostile.kind, "name": "bad", "files": name})
         started = time.monotonic()
         opened.clear()
+        asked.clear()
         good, reasons, error = 0, [], None
         try:
             for item in open_source(config, folder).candidates():
@@ -44,7 +56,12 @@ def read_all(folder: Path) -> None:
         outside = [path for path in opened if "secret" in path or "etc/outside" in path]
         status = Path("/proc/self/status").read_text()
         peak = int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) * 1024  # type: ignore[index]
-        print(json.dumps([name, good, reasons, error, time.monotonic() - started, peak, outside]), flush=True)
+        print(json.dumps([name, good, reasons, error, time.monotonic() - started, peak, outside, asked]), flush=True)
+    asked.clear()
+    with socket.socket() as own:
+        own.connect_ex(("127.0.0.1", 9))
+    socket.getaddrinfo("127.0.0.1", 9)
+    print(json.dumps(["a network that is used", *asked]))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +79,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_file_is_a_reject_or_a_clear_error(name: str, outcomes: dict[str, list[Any]]) -> None:
-    good, reasons, error, seconds, peak, outside = outcomes[name]
+    good, reasons, error, seconds, peak, outside, asked = outcomes[name]
     hostile = HOSTILE[name]
     if hostile.num_good is not None:
         assert (good, error) == (hostile.num_good, None)
@@ -70,4 +87,8 @@ def test_a_hostile_file_is_a_reject_or_a_clear_error(name: str, outcomes: dict[s
     assert any(one.startswith(hostile.outcome) for one in told), told[-3:]
     assert seconds < MAX_SECONDS
     assert peak < MAX_BYTES
-    assert outside == []
+    assert (outside, asked) == ([], [])
+
+
+def test_the_watch_for_a_network_sees_one_that_is_used(outcomes: dict[str, list[Any]]) -> None:
+    assert outcomes["a network that is used"] == ["socket.connect", "socket.getaddrinfo"]

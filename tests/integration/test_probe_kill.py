@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -163,3 +164,39 @@ def test_a_second_interrupt_ends_a_batch_that_takes_long_and_keeps_what_was_made
     assert "KeyboardInterrupt" in err
     with Catalog.open(store, read_only=True) as catalog:
         assert len(catalog.rollout_keys(fingerprint().probe_id)) == 80
+
+
+def told_by_stats(store: Path) -> tuple[int, int]:
+    """The rollouts that `pebr-data stats` counts in a process of its own, and the sum of their outcomes."""
+    code = "import sys; from pebr_data.cli import main; sys.exit(main(['stats', '--json', '--store', sys.argv[1]]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(store)],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    outcomes = ("correct", "wrong", "unparsed", "truncated", "ungradable", "error")
+    return (
+        sum(probe["num_rollouts"] for probe in told["probes"]),
+        sum(row[outcome] for row in told["outcomes"] for outcome in outcomes),
+    )
+
+
+def test_another_process_reads_growing_counts_while_a_probe_runs(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    fill(store, {"train": 300})
+    slow = PROBE.replace("if number % 3 == 2:", "if True:").replace("time.sleep(0.005)", "time.sleep(0.2)")
+    process = start(store, code=slow)
+    counts = []
+    while len(set(counts)) < 3:
+        num_rollouts, num_outcomes = told_by_stats(store)
+        assert num_rollouts == num_outcomes
+        counts.append(num_rollouts)
+        assert process.poll() is None, process.communicate()
+    assert counts == sorted(counts)
+
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    acknowledged = max(int(line) for line in out.splitlines() if line.isdigit())
+    assert counts[-1] <= acknowledged < 2400
+    assert told_by_stats(store) == (acknowledged, acknowledged)

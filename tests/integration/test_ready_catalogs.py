@@ -21,6 +21,7 @@ from pebr_data.images import ImageStore
 from pebr_data.sources.base import open_source
 from pebr_data.types import Sample
 from tests.fixtures.make_datasets import HERE, picture
+from tests.fixtures.pebr_r1.make import bars
 
 ROOT = Path(__file__).parents[2]
 CATALOGS = ROOT / "catalogs"
@@ -143,9 +144,53 @@ def test_each_row_of_the_dataset_becomes_what_it_should(name: str, tmp_path: Pat
         assert all((sample.response or "").startswith("### Image Description:") for sample in samples)
 
 
+HOW_MANY, HOW_TALL = ("How many bars are there?", ("bars",)), ("How tall is the tallest bar?", ("bar", "tallest"))
+RELEASED = [
+    (*HOW_MANY, "3", [1, 4, 7]),
+    (*HOW_TALL, "8", [2, 5, 8, 2]),
+    (*HOW_MANY, "5", [3, 6, 9, 3, 6]),
+    (*HOW_TALL, "7", [4, 7, 1]),
+    (*HOW_MANY, "4", [5, 8, 2, 5]),
+    (*HOW_TALL, "9", [6, 9, 3, 6, 9]),
+    (*HOW_MANY, "3", [7, 1, 4]),
+    (*HOW_TALL, "8", [8, 2, 5, 8]),
+]
+DEMONSTRATED = [[2, 5, 1], [3, 5, 2]]
+
+
+def test_the_released_data_is_built_from_two_sources_with_their_images_in_tars(tmp_path: Path) -> None:
+    (tmp_path / "catalogs").mkdir()
+    shutil.copy(CATALOGS / "pebr_r1.yaml", tmp_path / "catalogs")
+    shutil.copytree(HERE / "pebr_r1", tmp_path / "data" / "pebr_r1")
+    config = load_catalog_config(tmp_path / "catalogs" / "pebr_r1.yaml")
+    result = build(config, tmp_path / "store")
+    assert (result.built, dict(result.samples)) == (("pebr-grpo", "pebr-sft"), {"train": 8, "demonstrations": 2})
+    assert dict(result.rejects) == {
+        "the response holds 'let me rethink it'": 1,
+        "a side of the image has fewer than 28 pixels": 1,
+    }
+    with Catalog.open(tmp_path / "store", read_only=True) as catalog:
+        prompts, demonstrations = catalog.samples("pebr_r1", "train"), catalog.samples("pebr_r1", "demonstrations")
+    images = ImageStore(tmp_path / "store" / "images")
+    assert len(prompts) == len(RELEASED)
+    for qid, (sample, (question, keywords, answer, heights)) in enumerate(zip(prompts, RELEASED, strict=True)):
+        assert (sample.source, sample.question, sample.answer) == ("pebr-grpo", question, answer)
+        assert (sample.keywords, dict(sample.metadata), sample.response) == (keywords, {"qid": qid}, None)
+        assert [images.get(image) for image in sample.image_hashes] == [bars(heights)]
+        assert gold_problem(sample.answer, sample.answer_type, sample.options) is None
+    for sample, heights in zip(demonstrations, DEMONSTRATED, strict=True):
+        assert (sample.source, sample.question) == ("pebr-sft", "Question: How tall is the tallest bar?")
+        assert (sample.answer, sample.keywords, dict(sample.metadata)) == ("5", (), {})
+        assert sample.response == (
+            f"### Image Description: bars of heights {heights}\n### Rationales: compare the bars\n"
+            "### Let's think step by step.\n### Step 1: the middle bar has height 5\n### The final answer is: 5"
+        )
+        assert [images.get(image) for image in sample.image_hashes] == [bars(heights)]
+    assert build(config, tmp_path / "store").skipped == ("pebr-grpo", "pebr-sft")
+
+
 def test_every_catalog_that_is_shipped_is_tried_somewhere() -> None:
-    elsewhere = {"shapes", "pebr_r1"}
-    assert {path.stem for path in CATALOGS.rglob("*.yaml")} == {*EXPECTED, *elsewhere}
+    assert {path.stem for path in CATALOGS.rglob("*.yaml")} == {*EXPECTED, "pebr_r1", "shapes"}
 
 
 @pytest.mark.parametrize("path", ON_THE_HUB, ids=lambda path: path.stem)

@@ -54,6 +54,16 @@ def test_each_field_shows_its_column_what_it_holds_and_what_it_became(tmp_path: 
     )
 
 
+def test_shipped_pass_rates_show_those_that_are_kept(tmp_path: Path) -> None:
+    made = rows(1, small=0.25, large=-1)
+    (row,) = look(tmp_path, made, "fields: {pass_rates: [small, large]}").rows
+    kept = {"small": 0.25}
+    assert row.fields[-2:] == (
+        FieldView("pass_rates", ("small", "large"), {"small": 0.25, "large": -1}, kept),
+        FieldView("metadata", (), None, {"pass_rates": kept}),
+    )
+
+
 def test_a_rejected_row_is_shown_with_its_reason_and_counted(tmp_path: Path) -> None:
     made = [
         *rows(2), rows(images=["no.png"])[0], rows(images=["tiny.png"])[0], rows(question="<image><image>?")[0],
