@@ -26,7 +26,7 @@ class BatchSize:
     """How many rollouts are generated together.
 
     Attributes:
-        rows: At most this many; halved when the memory runs out, for all later batches too.
+        rows: At most this many; lowered when the memory runs out, for all later batches too.
         enough: A batch with this many of one length is not filled up with other lengths.
     """
 

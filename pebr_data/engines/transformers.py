@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -111,19 +111,31 @@ class TransformersEngine:
                 return
 
     def _generate_batch(self, batch: Sequence[Request], sampling: Sampling) -> list[Done]:
+        """The batch's generations; where good rollouts were too many together, the most that fitted are the new limit.
+
+        A batch with a rollout for which memory runs out even alone says nothing about how many others fit.
+        """
+        trial = _Trial()
+        done = self._generate_in_parts(batch, sampling, trial)
+        if trial.too_many and self._batch_size is not None:
+            self._batch_size.rows = min(self._batch_size.rows, trial.most_rows)
+        return done
+
+    def _generate_in_parts(self, batch: Sequence[Request], sampling: Sampling, trial: _Trial) -> list[Done]:
         """The batch's generations. One that cannot be done together is done in halves, down to single rollouts."""
         import torch
 
+        num_rows = sum(len(request.keys) for request in batch)
         try:
-            return self._generate_together(batch, sampling)
+            done = self._generate_together(batch, sampling)
         except Exception as error:  # the boundary around processors and models, which raise many kinds
-            failure = error
-        out_of_memory = isinstance(failure, torch.OutOfMemoryError | MemoryError)
+            # The error itself would keep its frames' tensors in memory.
+            failure, out_of_memory = failed(error), isinstance(error, torch.OutOfMemoryError | MemoryError)
+        else:
+            trial.most_rows = max(trial.most_rows, num_rows)
+            return done
         if out_of_memory and torch.cuda.is_available():
             torch.cuda.empty_cache()
-        num_rows = sum(len(request.keys) for request in batch)
-        if out_of_memory and self._batch_size is not None and num_rows > 1:
-            self._batch_size.rows = max(1, min(self._batch_size.rows, num_rows // 2))
         if len(batch) > 1:
             middle = len(batch) // 2
             halves: Sequence[Sequence[Request]] = (batch[:middle], batch[middle:])
@@ -131,9 +143,11 @@ class TransformersEngine:
             keys, middle = batch[0].keys, num_rows // 2
             halves = ([replace(batch[0], keys=keys[:middle])], [replace(batch[0], keys=keys[middle:])])
         else:
-            generation = failed(failure)
-            return [(key, generation) for request in batch for key in request.keys]
-        return [done for half in halves for done in self._generate_batch(half, sampling)]
+            return [(key, failure) for request in batch for key in request.keys]
+        done = [one for half in halves for one in self._generate_in_parts(half, sampling, trial)]
+        if out_of_memory and all(generation.finish_reason != "error" for _, generation in done):
+            trial.too_many = True
+        return done
 
     def _generate_together(self, batch: Sequence[Request], sampling: Sampling) -> list[Done]:
         inputs = self._inputs(batch)
@@ -195,6 +209,19 @@ class TransformersEngine:
             free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         rows: int = int(CACHE_SHARE * free) // (bytes_per_token * (max_completion_length + 1500))
         return max(1, min(MAX_ROWS, rows))
+
+
+@dataclass(slots=True)
+class _Trial:
+    """What one batch showed about memory.
+
+    Attributes:
+        most_rows: The most rollouts that were generated together.
+        too_many: Whether memory ran out for rollouts of which all fit in smaller numbers.
+    """
+
+    most_rows: int = 0
+    too_many: bool = False
 
 
 @contextmanager

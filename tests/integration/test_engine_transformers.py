@@ -147,6 +147,61 @@ def test_when_memory_runs_out_the_batch_is_halved_for_good(directory: Path, monk
     assert sizes == [32, 16, 8, 8, 16, 8, 8, 8, 8, 8, 8]
 
 
+@pytest.mark.parametrize("error", [MemoryError, "torch"])
+def test_a_sample_that_no_memory_holds_fails_alone_and_later_batches_stay_large(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, error: Any
+) -> None:
+    import torch
+
+    engine = TransformersEngine(resolve_model(directory), batch_size=32)
+    requests = [request(number, 8, words=4) for number in range(12)]
+    poison = requests[9]
+    expected = run(engine, requests)
+    sizes: list[int] = []
+    decode = module.decode
+    too_large = {key.seed for key in poison.keys}
+
+    def limited(model: Any, inputs: Any, seeds: Sequence[Sequence[int]], *rest: Any) -> Any:
+        sizes.append(sum(map(len, seeds)))
+        if too_large.intersection(seed for group in seeds for seed in group):
+            raise torch.OutOfMemoryError if error == "torch" else error
+        return decode(model, inputs, seeds, *rest)
+
+    monkeypatch.setattr(module, "decode", limited)
+    done = run(engine, requests)
+    assert {key for key, generation in done.items() if generation.finish_reason == "error"} == set(poison.keys)
+    assert {key: one for key, one in done.items() if key not in poison.keys} == {
+        key: one for key, one in expected.items() if key not in poison.keys
+    }
+    assert 1 in sizes
+    assert sizes[-1] == 32
+    sizes.clear()
+    run(engine, requests[:8])
+    assert sizes == [32, 32]
+
+
+def test_a_limit_is_learnt_beside_a_sample_that_no_memory_holds(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = TransformersEngine(resolve_model(directory), batch_size=32)
+    requests = [request(number, 8, words=4) for number in range(12)]
+    sizes: list[int] = []
+    decode = module.decode
+    too_large = {key.seed for key in requests[9].keys}
+
+    def limited(model: Any, inputs: Any, seeds: Sequence[Sequence[int]], *rest: Any) -> Any:
+        sizes.append(sum(map(len, seeds)))
+        if sizes[-1] > 12 or too_large.intersection(seed for group in seeds for seed in group):
+            raise MemoryError
+        return decode(model, inputs, seeds, *rest)
+
+    monkeypatch.setattr(module, "decode", limited)
+    run(engine, requests)
+    sizes.clear()
+    run(engine, requests[:8])
+    assert sizes == [8] * 8
+
+
 def test_stop_is_asked_between_batches(directory: Path) -> None:
     engine = TransformersEngine(resolve_model(directory), batch_size=8)
     done = list(engine.generate((request(number, 8) for number in range(6)), SAMPLING, stop=lambda: True))
