@@ -95,6 +95,7 @@ class TransformersEngine:
             self._tokenizer.pad_token = self._tokenizer.eos_token
         self.eos_token_ids = eos_token_ids(self.model.generation_config, self._tokenizer)
         self._image_token_id = image_token_id(self.model.config, self.processor)
+        self._context = _context_length(self.model.config)
         self._max_rows = batch_size
         self._batch_size: BatchSize | None = None
 
@@ -154,23 +155,41 @@ class TransformersEngine:
         prompt_tokens, image_tokens = _count_tokens(inputs, self._image_token_id)
         for request, num_image_tokens in zip(batch, image_tokens, strict=True):
             require_image_tokens(request, int(num_image_tokens))
+        rooms = [self._room(int(num_tokens), sampling) for num_tokens in prompt_tokens]
         seeds = [[key.seed for key in request.keys] for request in batch]
-        completions = decode(self.model, inputs, seeds, sampling, self.eos_token_ids, [self._image_token_id])
+        within = replace(sampling, max_completion_length=max(rooms))
+        completions = decode(self.model, inputs, seeds, within, self.eos_token_ids, [self._image_token_id])
         texts: list[str] = self._tokenizer.batch_decode(completions, skip_special_tokens=True)
         owners = [(index, key) for index, request in enumerate(batch) for key in request.keys]
-        return [
-            (
-                key,
-                Generation(
-                    completion=text,
-                    num_tokens=len(tokens),
-                    finish_reason="stop" if int(tokens[-1]) in self.eos_token_ids else "length",
-                    num_prompt_tokens=int(prompt_tokens[index]),
-                    num_image_tokens=int(image_tokens[index]),
-                ),
+        done: list[Done] = []
+        for (index, key), tokens, text in zip(owners, completions, texts, strict=True):
+            ended = int(tokens[-1]) in self.eos_token_ids
+            if len(tokens) > rooms[index] or (len(tokens) < sampling.max_completion_length and not ended):
+                done.append((key, failed(_cut_short(rooms[index], int(prompt_tokens[index]), sampling))))
+                continue
+            generation = Generation(
+                completion=text,
+                num_tokens=len(tokens),
+                finish_reason="stop" if ended else "length",
+                num_prompt_tokens=int(prompt_tokens[index]),
+                num_image_tokens=int(image_tokens[index]),
             )
-            for (index, key), tokens, text in zip(owners, completions, texts, strict=True)
-        ]
+            done.append((key, generation))
+        return done
+
+    def _room(self, num_prompt_tokens: int, sampling: Sampling) -> int:
+        """How many completion tokens fit behind a prompt.
+
+        Raises:
+            ValueError: None does.
+        """
+        if self._context is None:
+            return sampling.max_completion_length
+        if num_prompt_tokens >= self._context:
+            raise ValueError(
+                f"the prompt has {num_prompt_tokens} tokens, which fill the model's context of {self._context}"
+            )
+        return min(sampling.max_completion_length, self._context - num_prompt_tokens)
 
     def _inputs(self, batch: Sequence[Request]) -> Any:
         """The processor's tensors on the device, left-padded; image parts expanded to image tokens."""
@@ -238,6 +257,25 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(verbosity)
         if bar:
             logging.enable_progress_bar()
+
+
+def _context_length(config: Any) -> int | None:
+    """Prompt and completion tokens that the model takes together, as vLLM reads it; None where the config has none."""
+    text = config.get_text_config(decoder=True)
+    num_tokens = getattr(text, "max_position_embeddings", None)
+    if num_tokens is None:
+        return None
+    rope = getattr(text, "rope_parameters", None) or {}
+    # The other kinds of scaling have `max_position_embeddings` scaled already.
+    factor = rope.get("factor") if rope.get("rope_type") in ("linear", "dynamic") else None
+    return int(num_tokens * (factor or 1))
+
+
+def _cut_short(room: int, num_prompt_tokens: int, sampling: Sampling) -> str:
+    return (
+        f"the context ended the completion after {room} of {sampling.max_completion_length} tokens: "
+        f"the prompt has {num_prompt_tokens}"
+    )
 
 
 def _count_tokens(inputs: Any, image_token_id: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
