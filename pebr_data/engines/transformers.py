@@ -32,6 +32,9 @@ ENOUGH_ROWS_ON_CPU = 128
 CACHE_SHARE = 0.6
 """Share of the free memory that keys and values may take."""
 
+USUAL_PROMPT = 1500
+"""Tokens that every prompt is taken to have at least, since its image tokens are only estimated."""
+
 Done = tuple[RolloutKey, Generation]
 
 
@@ -104,8 +107,12 @@ class TransformersEngine:
     ) -> Iterator[Done]:
         """One generation for every key of every request, batch by batch; see `Engine.generate`."""
         if self._batch_size is None:
-            rows = self._max_rows or self._rows_in_memory(sampling.max_completion_length)
-            self._batch_size = BatchSize(rows, ENOUGH_ROWS_ON_CPU if self.device == "cpu" else rows)
+            tokens = None if self._max_rows else self._tokens_in_memory()
+            rows = self._max_rows or MAX_ROWS
+            if tokens is not None:
+                rows = max(1, min(rows, tokens // (USUAL_PROMPT + sampling.max_completion_length)))
+            self._batch_size = BatchSize(rows, ENOUGH_ROWS_ON_CPU if self.device == "cpu" else rows, tokens)
+        self._batch_size.max_completion_length = sampling.max_completion_length
         for batch in batches(requests, self._length_of, self._batch_size):
             yield from self._generate_batch(batch, sampling)
             if stop is not None and stop():
@@ -214,8 +221,8 @@ class TransformersEngine:
         pixels = sum(image.width * image.height for image in request.images)
         return bool(request.images), num_text_tokens + pixels // 784
 
-    def _rows_in_memory(self, max_completion_length: int) -> int:
-        """How many rollouts' keys and values fit, at full length and behind a prompt of 1,500 tokens."""
+    def _tokens_in_memory(self) -> int:
+        """How many tokens' keys and values fit."""
         import torch
 
         text = self.model.config.get_text_config(decoder=True)
@@ -226,8 +233,7 @@ class TransformersEngine:
             free, _ = torch.cuda.mem_get_info()
         else:
             free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        rows: int = int(CACHE_SHARE * free) // (bytes_per_token * (max_completion_length + 1500))
-        return max(1, min(MAX_ROWS, rows))
+        return int(CACHE_SHARE * free / bytes_per_token)
 
 
 @dataclass(slots=True)
