@@ -136,6 +136,46 @@ def test_what_the_context_cuts_off_is_no_truncated_answer(vllm_engine: VllmEngin
         assert "max_model_len" in generation.error
 
 
+def test_the_context_ends_prompts_and_completions_as_under_transformers(
+    vllm_engine: VllmEngine, transformers_engine: TransformersEngine
+) -> None:
+    (request,) = shapes(1)
+
+    def worded(num_words: int) -> Request:
+        return replace(request, prompt=messages("question", " ".join(["red"] * num_words), 1))
+
+    num_others = run(transformers_engine, [worded(4)])[request.keys[0]].num_prompt_tokens - 4
+    for engine in (vllm_engine, transformers_engine):
+        cut = run(engine, [worded(511 - num_others)])[request.keys[0]]
+        assert "after 1 of 120 tokens: the prompt has 511" in (cut.error or "")
+        full = run(engine, [worded(512 - num_others)])[request.keys[0]]
+        assert "512" in (full.error or "")
+
+
+def test_a_question_that_holds_an_image_token_is_an_error(
+    vllm_engine: VllmEngine, transformers_engine: TransformersEngine
+) -> None:
+    good, written = shapes(2)
+    written = replace(written, prompt=messages("question", "how many <image> are there ?", 1))
+    for engine in (vllm_engine, transformers_engine):
+        done = run(engine, [written, good])
+        assert done[written.keys[0]].finish_reason == "error"
+        assert done[good.keys[0]].error is None
+
+
+def test_more_or_fewer_image_tokens_than_the_processor_makes_are_an_error(
+    vllm_engine: VllmEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (request,) = shapes(1)
+    made = vllm_engine._expected_image_tokens(request)
+    assert made is not None
+    sizes = tuple(image.size for image in request.images)
+    for other in (made - 1, made + 1):
+        monkeypatch.setitem(vllm_engine._image_tokens, sizes, other)
+        error = run(vllm_engine, [request])[request.keys[0]].error
+        assert f"{made} image tokens and the processor alone makes {other}" in (error or "")
+
+
 def test_stop_finishes_what_is_under_way_and_begins_nothing(vllm_engine: VllmEngine) -> None:
     taken: list[Request] = []
 
