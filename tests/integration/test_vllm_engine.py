@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -174,6 +177,48 @@ def test_more_or_fewer_image_tokens_than_the_processor_makes_are_an_error(
         monkeypatch.setitem(vllm_engine._image_tokens, sizes, other)
         error = run(vllm_engine, [request])[request.keys[0]].error
         assert f"{made} image tokens and the processor alone makes {other}" in (error or "")
+
+
+@contextmanager
+def outputs_of(engine: VllmEngine) -> Iterator[list[Any]]:
+    """What vLLM itself gave, in the order in which it ended."""
+    seen: list[Any] = []
+    generation = engine._generation
+
+    def watched(request: Request, output: Any, sampling: Sampling) -> Generation:
+        seen.append(output)
+        return generation(request, output, sampling)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "_generation", watched)
+        yield seen
+
+
+def test_an_image_token_is_never_drawn(vllm_engine: VllmEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests, sampling = shapes(16, num_keys=GROUP), Sampling(temperature=1.2, top_p=1.0, max_completion_length=60)
+
+    def drawn() -> list[int]:
+        with outputs_of(vllm_engine) as outputs:
+            run(vllm_engine, requests, sampling)
+        return [token for output in outputs for token in output.outputs[0].token_ids]
+
+    tokens = drawn()
+    assert vllm_engine._image_token_id not in tokens
+    # A model that was trained without never draws it, so the ban must also hold for the token that it likes best.
+    (common,) = (token for token, _ in Counter(tokens).most_common(1))
+    monkeypatch.setattr(vllm_engine, "_image_token_id", common)
+    assert common not in drawn()
+
+
+def test_the_rollouts_of_a_sample_share_its_prompt_in_the_cache(vllm_engine: VllmEngine) -> None:
+    (request,) = shapes(1, num_keys=8)
+    # The cache keeps whole blocks, and one of the CPU's is longer than pebr-tiny's usual prompts.
+    request = replace(request, prompt=messages("question", "how many red circles are there ? " * 15, 1))
+    with outputs_of(vllm_engine) as outputs:
+        run(vllm_engine, [request], SAMPLED)
+    cached = [output.num_cached_tokens for output in outputs]
+    assert len(cached) == 8
+    assert sum(number > 0 for number in cached) >= 7
 
 
 def test_stop_finishes_what_is_under_way_and_begins_nothing(vllm_engine: VllmEngine) -> None:
