@@ -76,7 +76,7 @@ class ServerOptions(StrictModel):
         api_key_env: The environment variable that holds the key; the key itself stands nowhere.
         concurrency: HTTP requests under way at once.
         seeds: One request a rollout, with the rollout's own seed. Without, one request a sample with `n` rollouts.
-        check_images: Whether prompt tokens with and without the images are compared, once for each size of images.
+        check_images: Whether prompt tokens with and without the images are compared, and those of a sample's rollouts.
         timeout_seconds: How long one answer may take.
         attempts: How often a rollout is tried when the server breaks off, fails or answers nonsense.
         patience_seconds: How long a server that is down or refuses for load is waited for without one answer.

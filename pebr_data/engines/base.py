@@ -85,19 +85,24 @@ def failed(reason: Exception | str) -> Generation:
     return Generation(completion="", num_tokens=0, finish_reason="error", error=" ".join(text.split())[:500])
 
 
-def require_image_tokens(request: Request, num_image_tokens: int) -> None:
+def require_image_tokens(request: Request, num_image_tokens: int, num_expected: int | None = None) -> None:
     """Makes sure that the policy saw the request's images, and no others.
 
     Args:
         request: What was asked.
         num_image_tokens: Image tokens in its prompt as the model got it.
+        num_expected: What the model's processor makes of images of these sizes; None when it cannot tell.
 
     Raises:
-        ValueError: It did not: there are images without tokens or tokens without images.
+        ValueError: It did not: there are images without tokens, tokens without images, or more or fewer than expected.
     """
     if num_image_tokens < len(request.images) or bool(request.images) != bool(num_image_tokens):
         raise ValueError(
             f"the prompt has {len(request.images)} images and the processor made {num_image_tokens} image tokens of it"
+        )
+    if num_expected is not None and num_image_tokens != num_expected:
+        raise ValueError(
+            f"the prompt has {num_image_tokens} image tokens and the processor alone makes {num_expected} of its images"
         )
 
 

@@ -26,18 +26,28 @@ class BatchSize:
     """How many rollouts are generated together.
 
     Attributes:
-        rows: At most this many; halved when the memory runs out, for all later batches too.
+        rows: At most this many; lowered when the memory runs out, for all later batches too.
         enough: A batch with this many of one length is not filled up with other lengths.
+        tokens: Prompt and completion tokens that memory holds, all rollouts together; None when that is not known.
+        max_completion_length: Completion tokens of a rollout at most.
     """
 
     rows: int
     enough: int
+    tokens: int | None = None
+    max_completion_length: int = 0
+
+    def rows_of(self, num_prompt_tokens: int) -> int:
+        """How many rollouts may be generated together behind prompts of about this length, at least 1."""
+        if self.tokens is None:
+            return self.rows
+        return max(1, min(self.rows, self.tokens // (num_prompt_tokens + self.max_completion_length)))
 
 
 def batches(
     requests: Iterable[Request], length_of: Callable[[Request], Length], size: BatchSize
 ) -> Iterator[list[Request]]:
-    """The requests in batches of at most `size.rows` rollouts, each of one length where enough of it wait.
+    """The requests in batches of as many rollouts as `size` allows, each of one length where enough of it wait.
 
     Args:
         requests: Read as the pool has room.
@@ -55,7 +65,7 @@ def batches(
                 exhausted = True
                 break
             length = length_of(request)
-            for piece in _pieces(request, size.rows):
+            for piece in _pieces(request, size.rows_of(length[1])):
                 pool[length].append(piece)
                 rows += len(piece.keys)
                 pixels += _pixels(piece)
@@ -72,12 +82,15 @@ def _take(pool: dict[Length, list[Request]], size: BatchSize) -> list[Request]:
     fullest = max(pool, key=lambda length: (_num_rows(pool[length]), length))
     nearest = sorted((length for length in pool if length[0] == fullest[0]), key=lambda x: (abs(x[1] - fullest[1]), x))
     batch: list[Request] = []
-    rows = 0
+    rows = longest = 0
     for length in nearest:
-        if batch and rows >= min(size.rows, size.enough):
+        # Shorter prompts are padded to the longest.
+        limit = size.rows_of(max(longest, length[1]))
+        if batch and rows >= min(limit, size.enough):
             break
         waiting = pool[length]
-        while waiting and (not batch or rows + len(waiting[-1].keys) <= size.rows):
+        while waiting and (not batch or rows + len(waiting[-1].keys) <= limit):
+            longest = max(longest, length[1])
             batch.append(waiting.pop())
             rows += len(batch[-1].keys)
         if not waiting:

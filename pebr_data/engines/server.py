@@ -1,7 +1,8 @@
 """The engine `server`: any OpenAI-compatible endpoint with image input, such as vLLM, SGLang or a hosted API.
 
 Images go as base64 PNG. What a server does with a prompt cannot be seen, only counted: prompt tokens with and without
-the images are compared, once for each size of images. The difference is the image tokens and the markers around them.
+the images are compared, once for each size of images and then now and again. The difference is the image tokens and the
+markers around them. A sample's rollouts must all have equally many prompt tokens.
 vLLM and SGLang are told to leave out what the model's generation config would add to the sampling; others cannot be.
 """
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 LOOK_EVERY_SECONDS = 0.2
 """How often `stop` is asked while no answer comes."""
 
+RECOUNT_EVERY = 256
+"""Answers about images of one size after which their tokens are counted again: a server may change under way."""
+
 PLAIN_SAMPLING = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
 """What vLLM and SGLang would otherwise take from the model's generation config."""
 
@@ -48,7 +52,7 @@ class ServerEngine:
     def __init__(self, model: ResolvedModel, options: ServerOptions) -> None:
         self.model = model
         self.options = options
-        self._image_tokens: dict[Sizes, int] = {}
+        self._image_tokens: dict[Sizes, _ImageTokens] = {}
 
     def generate(
         self, requests: Iterable[Request], sampling: Sampling, *, stop: Callable[[], object] | None = None
@@ -131,6 +135,34 @@ class ServerEngine:
 
 
 @dataclass(slots=True)
+class _ImageTokens:
+    """How many tokens images of one size made.
+
+    Attributes:
+        number: Prompt tokens with the images less those without.
+        num_answers: Answers that were held against it.
+    """
+
+    number: int
+    num_answers: int = 0
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A request and what all its rollouts share.
+
+    Attributes:
+        request: The request.
+        content: The parts of its message, images filled in.
+        num_prompt_tokens: What the server counted first; None before it did.
+    """
+
+    request: Request
+    content: list[dict[str, Any]]
+    num_prompt_tokens: int | None = None
+
+
+@dataclass(slots=True)
 class _Run:
     """One call of `generate`: how each request is asked.
 
@@ -149,30 +181,28 @@ class _Run:
     sampling: Sampling
     model: str
     extra: dict[str, Any]
-    image_tokens: dict[Sizes, int]
+    image_tokens: dict[Sizes, _ImageTokens]
     locks: dict[Sizes, asyncio.Lock] = field(default_factory=dict)
 
     def jobs(self, requests: Iterable[Request]) -> Iterator[Coroutine[Any, Any, list[Done]]]:
         """What is to be awaited, each for one rollout, or for all of a sample where the server draws the seeds."""
         for request in requests:
             try:
-                content = _content(request)
+                asked = _Asked(request, _content(request))
             except (OSError, ValueError) as error:
                 yield _failed_all(request.keys, failed(error))
                 continue
             groups = [(key,) for key in request.keys] if self.options.seeds else [request.keys]
             for keys in groups:
-                yield self._generate(request, content, keys)
+                yield self._generate(asked, keys)
 
-    async def _generate(
-        self, request: Request, content: list[dict[str, Any]], keys: tuple[RolloutKey, ...]
-    ) -> list[Done]:
+    async def _generate(self, asked: _Asked, keys: tuple[RolloutKey, ...]) -> list[Done]:
         done: list[Done] = []
         try:
             while len(done) < len(keys):
                 wanted = keys[len(done) :]
-                reply = await self.endpoint.complete(self._payload(content, wanted))
-                num_image_tokens = await self._check_images(request, content, reply)
+                reply = await self.endpoint.complete(self._payload(asked.content, wanted))
+                num_image_tokens = await self._check_images(asked, reply)
                 for key, choice in zip(wanted, reply.choices, strict=False):
                     done.append((key, self._generation(reply, choice, num_image_tokens)))
         except (Broken, Rejected, ValueError) as error:
@@ -209,35 +239,53 @@ class _Run:
             num_image_tokens=num_image_tokens,
         )
 
-    async def _check_images(self, request: Request, content: list[dict[str, Any]], reply: Reply) -> int:
+    async def _check_images(self, asked: _Asked, reply: Reply) -> int:
         """How many prompt tokens the images made, 0 when that is not to be checked.
 
         Raises:
             UnavailableError: The server does not count.
-            ValueError: They made none: the policy did not see them.
+            ValueError: They made none, or others than before: the policy did not see them.
         """
-        if not request.images or not self.options.check_images:
+        images = asked.request.images
+        if not images or not self.options.check_images:
             return 0
-        sizes = tuple(image.size for image in request.images)
+        counted = None if reply.usage is None else reply.usage.prompt_tokens
+        before = asked.num_prompt_tokens
+        if before is None:
+            asked.num_prompt_tokens = counted
+        elif counted not in (None, before):
+            # The server changed under way: what it makes of images is no longer known.
+            self.image_tokens.clear()
+            raise ValueError(f"the server counts {counted} tokens for a prompt that had {before} before")
+        sizes = tuple(image.size for image in images)
         async with self.locks.setdefault(sizes, asyncio.Lock()):
-            if sizes not in self.image_tokens:
-                text = [part for part in content if part["type"] != "image_url"]
-                without = await self.endpoint.complete(
-                    {"model": self.model, "messages": [{"role": "user", "content": text}], "max_tokens": 1}
-                )
-                if reply.usage is None or without.usage is None:
-                    raise UnavailableError(
-                        "the server reports no token usage, so nothing shows that it saw the images",
-                        where=self.options.base_url,
-                        help="use one that does, or set the option `check_images: false` to go on without",
-                    )
-                self.image_tokens[sizes] = reply.usage.prompt_tokens - without.usage.prompt_tokens
-        num_tokens = self.image_tokens[sizes]
-        if num_tokens < len(request.images):
+            known = self.image_tokens.get(sizes)
+            if known is None or known.num_answers >= RECOUNT_EVERY:
+                known = self.image_tokens[sizes] = _ImageTokens(await self._count_images(asked, counted))
+            known.num_answers += 1
+        if known.number < len(images):
             raise ValueError(
-                f"the prompt has {len(request.images)} images and the server counts {num_tokens} tokens for them"
+                f"the prompt has {len(images)} images and the server counts {known.number} tokens for them"
             )
-        return num_tokens
+        if counted is not None and counted <= known.number:
+            raise ValueError(
+                f"the server counts {counted} prompt tokens and counted {known.number} for the images alone"
+            )
+        return known.number
+
+    async def _count_images(self, asked: _Asked, num_prompt_tokens: int | None) -> int:
+        """Prompt tokens with the images less those without."""
+        text = [part for part in asked.content if part["type"] != "image_url"]
+        without = await self.endpoint.complete(
+            {"model": self.model, "messages": [{"role": "user", "content": text}], "max_tokens": 1}
+        )
+        if num_prompt_tokens is None or without.usage is None:
+            raise UnavailableError(
+                "the server reports no token usage, so nothing shows that it saw the images",
+                where=self.options.base_url,
+                help="use one that does, or set the option `check_images: false` to go on without",
+            )
+        return num_prompt_tokens - without.usage.prompt_tokens
 
 
 def _content(request: Request) -> list[dict[str, Any]]:

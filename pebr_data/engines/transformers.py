@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,9 @@ ENOUGH_ROWS_ON_CPU = 128
 
 CACHE_SHARE = 0.6
 """Share of the free memory that keys and values may take."""
+
+USUAL_PROMPT = 1500
+"""Tokens that every prompt is taken to have at least, since its image tokens are only estimated."""
 
 Done = tuple[RolloutKey, Generation]
 
@@ -95,6 +98,7 @@ class TransformersEngine:
             self._tokenizer.pad_token = self._tokenizer.eos_token
         self.eos_token_ids = eos_token_ids(self.model.generation_config, self._tokenizer)
         self._image_token_id = image_token_id(self.model.config, self.processor)
+        self._context = _context_length(self.model.config)
         self._max_rows = batch_size
         self._batch_size: BatchSize | None = None
 
@@ -103,27 +107,43 @@ class TransformersEngine:
     ) -> Iterator[Done]:
         """One generation for every key of every request, batch by batch; see `Engine.generate`."""
         if self._batch_size is None:
-            rows = self._max_rows or self._rows_in_memory(sampling.max_completion_length)
-            self._batch_size = BatchSize(rows, ENOUGH_ROWS_ON_CPU if self.device == "cpu" else rows)
+            tokens = None if self._max_rows else self._tokens_in_memory()
+            rows = self._max_rows or MAX_ROWS
+            if tokens is not None:
+                rows = max(1, min(rows, tokens // (USUAL_PROMPT + sampling.max_completion_length)))
+            self._batch_size = BatchSize(rows, ENOUGH_ROWS_ON_CPU if self.device == "cpu" else rows, tokens)
+        self._batch_size.max_completion_length = sampling.max_completion_length
         for batch in batches(requests, self._length_of, self._batch_size):
             yield from self._generate_batch(batch, sampling)
             if stop is not None and stop():
                 return
 
     def _generate_batch(self, batch: Sequence[Request], sampling: Sampling) -> list[Done]:
+        """The batch's generations; where good rollouts were too many together, the most that fitted are the new limit.
+
+        A batch with a rollout for which memory runs out even alone says nothing about how many others fit.
+        """
+        trial = _Trial()
+        done = self._generate_in_parts(batch, sampling, trial)
+        if trial.too_many and self._batch_size is not None:
+            self._batch_size.rows = min(self._batch_size.rows, trial.most_rows)
+        return done
+
+    def _generate_in_parts(self, batch: Sequence[Request], sampling: Sampling, trial: _Trial) -> list[Done]:
         """The batch's generations. One that cannot be done together is done in halves, down to single rollouts."""
         import torch
 
+        num_rows = sum(len(request.keys) for request in batch)
         try:
-            return self._generate_together(batch, sampling)
+            done = self._generate_together(batch, sampling)
         except Exception as error:  # the boundary around processors and models, which raise many kinds
-            failure = error
-        out_of_memory = isinstance(failure, torch.OutOfMemoryError | MemoryError)
+            # The error itself would keep its frames' tensors in memory.
+            failure, out_of_memory = failed(error), isinstance(error, torch.OutOfMemoryError | MemoryError)
+        else:
+            trial.most_rows = max(trial.most_rows, num_rows)
+            return done
         if out_of_memory and torch.cuda.is_available():
             torch.cuda.empty_cache()
-        num_rows = sum(len(request.keys) for request in batch)
-        if out_of_memory and self._batch_size is not None and num_rows > 1:
-            self._batch_size.rows = max(1, min(self._batch_size.rows, num_rows // 2))
         if len(batch) > 1:
             middle = len(batch) // 2
             halves: Sequence[Sequence[Request]] = (batch[:middle], batch[middle:])
@@ -131,32 +151,52 @@ class TransformersEngine:
             keys, middle = batch[0].keys, num_rows // 2
             halves = ([replace(batch[0], keys=keys[:middle])], [replace(batch[0], keys=keys[middle:])])
         else:
-            generation = failed(failure)
-            return [(key, generation) for request in batch for key in request.keys]
-        return [done for half in halves for done in self._generate_batch(half, sampling)]
+            return [(key, failure) for request in batch for key in request.keys]
+        done = [one for half in halves for one in self._generate_in_parts(half, sampling, trial)]
+        if out_of_memory and all(generation.finish_reason != "error" for _, generation in done):
+            trial.too_many = True
+        return done
 
     def _generate_together(self, batch: Sequence[Request], sampling: Sampling) -> list[Done]:
         inputs = self._inputs(batch)
         prompt_tokens, image_tokens = _count_tokens(inputs, self._image_token_id)
         for request, num_image_tokens in zip(batch, image_tokens, strict=True):
             require_image_tokens(request, int(num_image_tokens))
+        rooms = [self._room(int(num_tokens), sampling) for num_tokens in prompt_tokens]
         seeds = [[key.seed for key in request.keys] for request in batch]
-        completions = decode(self.model, inputs, seeds, sampling, self.eos_token_ids, [self._image_token_id])
+        within = replace(sampling, max_completion_length=max(rooms))
+        completions = decode(self.model, inputs, seeds, within, self.eos_token_ids, [self._image_token_id])
         texts: list[str] = self._tokenizer.batch_decode(completions, skip_special_tokens=True)
         owners = [(index, key) for index, request in enumerate(batch) for key in request.keys]
-        return [
-            (
-                key,
-                Generation(
-                    completion=text,
-                    num_tokens=len(tokens),
-                    finish_reason="stop" if int(tokens[-1]) in self.eos_token_ids else "length",
-                    num_prompt_tokens=int(prompt_tokens[index]),
-                    num_image_tokens=int(image_tokens[index]),
-                ),
+        done: list[Done] = []
+        for (index, key), tokens, text in zip(owners, completions, texts, strict=True):
+            ended = int(tokens[-1]) in self.eos_token_ids
+            if len(tokens) > rooms[index] or (len(tokens) < sampling.max_completion_length and not ended):
+                done.append((key, failed(_cut_short(rooms[index], int(prompt_tokens[index]), sampling))))
+                continue
+            generation = Generation(
+                completion=text,
+                num_tokens=len(tokens),
+                finish_reason="stop" if ended else "length",
+                num_prompt_tokens=int(prompt_tokens[index]),
+                num_image_tokens=int(image_tokens[index]),
             )
-            for (index, key), tokens, text in zip(owners, completions, texts, strict=True)
-        ]
+            done.append((key, generation))
+        return done
+
+    def _room(self, num_prompt_tokens: int, sampling: Sampling) -> int:
+        """How many completion tokens fit behind a prompt.
+
+        Raises:
+            ValueError: None does.
+        """
+        if self._context is None:
+            return sampling.max_completion_length
+        if num_prompt_tokens >= self._context:
+            raise ValueError(
+                f"the prompt has {num_prompt_tokens} tokens, which fill the model's context of {self._context}"
+            )
+        return min(sampling.max_completion_length, self._context - num_prompt_tokens)
 
     def _inputs(self, batch: Sequence[Request]) -> Any:
         """The processor's tensors on the device, left-padded; image parts expanded to image tokens."""
@@ -181,8 +221,8 @@ class TransformersEngine:
         pixels = sum(image.width * image.height for image in request.images)
         return bool(request.images), num_text_tokens + pixels // 784
 
-    def _rows_in_memory(self, max_completion_length: int) -> int:
-        """How many rollouts' keys and values fit, at full length and behind a prompt of 1,500 tokens."""
+    def _tokens_in_memory(self) -> int:
+        """How many tokens' keys and values fit."""
         import torch
 
         text = self.model.config.get_text_config(decoder=True)
@@ -193,8 +233,20 @@ class TransformersEngine:
             free, _ = torch.cuda.mem_get_info()
         else:
             free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        rows: int = int(CACHE_SHARE * free) // (bytes_per_token * (max_completion_length + 1500))
-        return max(1, min(MAX_ROWS, rows))
+        return int(CACHE_SHARE * free / bytes_per_token)
+
+
+@dataclass(slots=True)
+class _Trial:
+    """What one batch showed about memory.
+
+    Attributes:
+        most_rows: The most rollouts that were generated together.
+        too_many: Whether memory ran out for rollouts of which all fit in smaller numbers.
+    """
+
+    most_rows: int = 0
+    too_many: bool = False
 
 
 @contextmanager
@@ -211,6 +263,25 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(verbosity)
         if bar:
             logging.enable_progress_bar()
+
+
+def _context_length(config: Any) -> int | None:
+    """Prompt and completion tokens that the model takes together, as vLLM reads it; None where the config has none."""
+    text = config.get_text_config(decoder=True)
+    num_tokens = getattr(text, "max_position_embeddings", None)
+    if num_tokens is None:
+        return None
+    rope = getattr(text, "rope_parameters", None) or {}
+    # The other kinds of scaling have `max_position_embeddings` scaled already.
+    factor = rope.get("factor") if rope.get("rope_type") in ("linear", "dynamic") else None
+    return int(num_tokens * (factor or 1))
+
+
+def _cut_short(room: int, num_prompt_tokens: int, sampling: Sampling) -> str:
+    return (
+        f"the context ended the completion after {room} of {sampling.max_completion_length} tokens: "
+        f"the prompt has {num_prompt_tokens}"
+    )
 
 
 def _count_tokens(inputs: Any, image_token_id: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -1,8 +1,8 @@
 """The engine `vllm`: vLLM in this process and its children, on GPUs or, for tests, on the CPU.
 
-Prompts go in unexpanded, with their images; vLLM expands the image tokens, and their number is checked. Every rollout
-is a request of its own with its key's seed; the prefix cache makes the rollouts of a sample share prompt and image.
-Requests flow: a new one starts as soon as one has ended, so that the batch stays full.
+Prompts go in unexpanded, with their images; vLLM expands the image tokens, and their number must be what the model's
+processor makes. Every rollout is a request of its own with its key's seed; the prefix cache makes the rollouts of a
+sample share prompt and image. Requests flow: a new one starts as soon as one has ended, so that the batch stays full.
 """
 
 from __future__ import annotations
@@ -101,6 +101,7 @@ class VllmEngine:
             ) from error
         self._engine: Any = self.llm.llm_engine
         self._num_begun = 0
+        self._image_tokens: dict[tuple[tuple[int, int], ...], int | None] = {}
 
     def generate(
         self, requests: Iterable[Request], sampling: Sampling, *, stop: Callable[[], object] | None = None
@@ -187,12 +188,28 @@ class VllmEngine:
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
 
+    def _expected_image_tokens(self, request: Request) -> int | None:
+        """Image tokens that the model's processor makes of images of these sizes; None when it takes none."""
+        sizes = tuple(image.size for image in request.images)
+        if sizes not in self._image_tokens:
+            # The question does not count: there an image token stands for no image.
+            content: list[dict[str, Any]] = [{"type": "image"} for _ in sizes]
+            prompt = [{"role": "user", "content": [*content, {"type": "text", "text": "?"}]}]
+            try:
+                text = self.processor.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
+                made = self.processor(text=[text], images=[list(request.images)] if sizes else None)
+                tokens: list[int] = list(made["input_ids"][0])
+                self._image_tokens[sizes] = tokens.count(self._image_token_id)
+            except Exception:  # the boundary around processors
+                self._image_tokens[sizes] = None
+        return self._image_tokens[sizes]
+
     def _generation(self, request: Request, output: Any, sampling: Sampling) -> Generation:
         (completion,) = output.outputs
         tokens = list(completion.token_ids)
         num_image_tokens = output.prompt_token_ids.count(self._image_token_id)
         try:
-            require_image_tokens(request, num_image_tokens)
+            require_image_tokens(request, num_image_tokens, self._expected_image_tokens(request))
         except ValueError as error:
             return failed(error)
         if completion.finish_reason not in ("stop", "length"):

@@ -18,6 +18,7 @@ from pebr_data.cli import main
 from pebr_data.engine_options import ServerOptions
 from pebr_data.engines import breaker as breaker_module
 from pebr_data.engines import endpoint as endpoint_module
+from pebr_data.engines import server as server_module
 from pebr_data.engines.base import Sampling, open_engine
 from pebr_data.errors import Interrupted, PebrError, UnavailableError
 from pebr_data.models import UNDECLARED, resolve_model, served_model
@@ -240,6 +241,42 @@ def test_a_server_that_drops_images_gives_errors_and_no_pass_rate(store: Path, s
     server.image_tokens = 0
     with pytest.raises(UnavailableError, match="1 images and the server counts 0 tokens"):
         run(store, server)
+
+
+@pytest.mark.parametrize(
+    ("num_seen", "image_tokens", "recount_every"),
+    [
+        pytest.param(6, IMAGE_TOKENS, 256, id="within a sample"),
+        pytest.param(8, TEXT_TOKENS + 1, 256, id="between samples, images longer than their text"),
+        pytest.param(8, IMAGE_TOKENS, 8, id="between samples, counted again"),
+    ],
+)
+def test_a_server_that_begins_to_drop_images_is_noticed(
+    store: Path,
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    num_seen: int,
+    image_tokens: int,
+    recount_every: int,
+) -> None:
+    monkeypatch.setattr(server_module, "RECOUNT_EVERY", recount_every)
+    server.image_tokens = image_tokens
+
+    def script(body: dict[str, Any]) -> None:
+        if len(server.rollouts_asked) > num_seen:
+            server.image_tokens = 0
+
+    server.script = script
+    result = run(store, server, concurrency=1)
+    assert (result.num_generated, result.num_failed) == (24, 24 - num_seen)
+    expected = true_outcomes(store)
+    seen = {key: outcome for key, outcome in kept(store).items() if outcome is not Outcome.ERROR}
+    assert seen == {key: expected[key] for key in seen}
+    assert any(f"counts {TEXT_TOKENS}" in error or "counts 0 tokens" in error for error in result.errors)
+
+    server.script, server.image_tokens = lambda body: None, image_tokens
+    assert run(store, server).num_owed == 0
+    assert kept(store) == expected
 
 
 def test_a_server_that_does_not_count_must_be_trusted_explicitly(store: Path, server: Server) -> None:

@@ -147,6 +147,114 @@ def test_when_memory_runs_out_the_batch_is_halved_for_good(directory: Path, monk
     assert sizes == [32, 16, 8, 8, 16, 8, 8, 8, 8, 8, 8]
 
 
+@pytest.mark.parametrize("error", [MemoryError, "torch"])
+def test_a_sample_that_no_memory_holds_fails_alone_and_later_batches_stay_large(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, error: Any
+) -> None:
+    import torch
+
+    engine = TransformersEngine(resolve_model(directory), batch_size=32)
+    requests = [request(number, 8, words=4) for number in range(12)]
+    poison = requests[9]
+    expected = run(engine, requests)
+    sizes: list[int] = []
+    decode = module.decode
+    too_large = {key.seed for key in poison.keys}
+
+    def limited(model: Any, inputs: Any, seeds: Sequence[Sequence[int]], *rest: Any) -> Any:
+        sizes.append(sum(map(len, seeds)))
+        if too_large.intersection(seed for group in seeds for seed in group):
+            raise torch.OutOfMemoryError if error == "torch" else error
+        return decode(model, inputs, seeds, *rest)
+
+    monkeypatch.setattr(module, "decode", limited)
+    done = run(engine, requests)
+    assert {key for key, generation in done.items() if generation.finish_reason == "error"} == set(poison.keys)
+    assert {key: one for key, one in done.items() if key not in poison.keys} == {
+        key: one for key, one in expected.items() if key not in poison.keys
+    }
+    assert 1 in sizes
+    assert sizes[-1] == 32
+    sizes.clear()
+    run(engine, requests[:8])
+    assert sizes == [32, 32]
+
+
+def test_a_limit_is_learnt_beside_a_sample_that_no_memory_holds(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = TransformersEngine(resolve_model(directory), batch_size=32)
+    requests = [request(number, 8, words=4) for number in range(12)]
+    sizes: list[int] = []
+    decode = module.decode
+    too_large = {key.seed for key in requests[9].keys}
+
+    def limited(model: Any, inputs: Any, seeds: Sequence[Sequence[int]], *rest: Any) -> Any:
+        sizes.append(sum(map(len, seeds)))
+        if sizes[-1] > 12 or too_large.intersection(seed for group in seeds for seed in group):
+            raise MemoryError
+        return decode(model, inputs, seeds, *rest)
+
+    monkeypatch.setattr(module, "decode", limited)
+    run(engine, requests)
+    sizes.clear()
+    run(engine, requests[:8])
+    assert sizes == [8] * 8
+
+
+@pytest.fixture(scope="module")
+def pebr_tiny() -> TransformersEngine:
+    return TransformersEngine(resolve_model("pebr-tiny"), dtype="float32")
+
+
+CONTEXT = 512
+"""pebr-tiny's."""
+
+
+def long_request(num_words: int, num_keys: int = 4) -> Request:
+    keys = tuple(RolloutKey("probe", f"long{num_words}", index) for index in range(num_keys))
+    return Request(messages("question", " ".join(["red"] * num_words), 1), (picture(num_words),), keys)
+
+
+def test_a_prompt_longer_than_the_context_fails_alone_and_says_the_numbers(pebr_tiny: TransformersEngine) -> None:
+    short = long_request(4)
+    (num_others,) = {one.num_prompt_tokens - 4 for one in run(pebr_tiny, [short]).values()}
+    full, longer = long_request(CONTEXT - num_others), long_request(700)
+    crowd = Request(messages("question", "red", 60), tuple(map(picture, range(60))), (RolloutKey("probe", "crowd", 0),))
+    done = run(pebr_tiny, [full, short, longer, crowd])
+    for asked, num_tokens in ((full, CONTEXT), (longer, 700 + num_others)):
+        for key in asked.keys:
+            assert done[key].finish_reason == "error"
+            assert f"the prompt has {num_tokens} tokens" in (done[key].error or "")
+            assert f"context of {CONTEXT}" in (done[key].error or "")
+    assert f"context of {CONTEXT}" in (done[crowd.keys[0]].error or "")
+    assert {done[key].error for key in short.keys} == {None}
+
+
+def test_a_completion_that_the_context_cuts_is_an_error_and_no_truncated_answer(pebr_tiny: TransformersEngine) -> None:
+    wanted = Sampling(1.0, 0.99, 160)
+    short = long_request(4)
+    alone = run(pebr_tiny, [short], wanted)
+    num_others = next(iter(alone.values())).num_prompt_tokens - 4
+    for room in (1, 7):
+        near = long_request(CONTEXT - num_others - room)
+        done = run(pebr_tiny, [near, short], wanted)
+        assert {key: done[key] for key in short.keys} == alone
+        for key in near.keys:
+            assert done[key].finish_reason == "error"
+            assert f"after {room} of 160 tokens: the prompt has {CONTEXT - room}" in (done[key].error or "")
+        # What was asked for and fits is truncated by its length, as ever.
+        assert {one.finish_reason for one in run(pebr_tiny, [near], Sampling(1.0, 0.99, room)).values()} == {"length"}
+
+
+def test_a_short_prompt_s_completions_do_not_depend_on_how_near_the_context_is(pebr_tiny: TransformersEngine) -> None:
+    short = long_request(4, 16)
+    ended = {key: one for key, one in run(pebr_tiny, [short], Sampling(1.0, 0.99, 160)).items() if one.error is None}
+    assert {one.finish_reason for one in ended.values()} == {"stop"}
+    longest = run(pebr_tiny, [short], Sampling(1.0, 0.99, 2048))
+    assert {key: longest[key] for key in ended} == ended
+
+
 def test_stop_is_asked_between_batches(directory: Path) -> None:
     engine = TransformersEngine(resolve_model(directory), batch_size=8)
     done = list(engine.generate((request(number, 8) for number in range(6)), SAMPLING, stop=lambda: True))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -134,6 +137,88 @@ def test_what_the_context_cuts_off_is_no_truncated_answer(vllm_engine: VllmEngin
     assert generation.finish_reason in ("stop", "error")
     if generation.error is not None:
         assert "max_model_len" in generation.error
+
+
+def test_the_context_ends_prompts_and_completions_as_under_transformers(
+    vllm_engine: VllmEngine, transformers_engine: TransformersEngine
+) -> None:
+    (request,) = shapes(1)
+
+    def worded(num_words: int) -> Request:
+        return replace(request, prompt=messages("question", " ".join(["red"] * num_words), 1))
+
+    num_others = run(transformers_engine, [worded(4)])[request.keys[0]].num_prompt_tokens - 4
+    for engine in (vllm_engine, transformers_engine):
+        cut = run(engine, [worded(511 - num_others)])[request.keys[0]]
+        assert "after 1 of 120 tokens: the prompt has 511" in (cut.error or "")
+        full = run(engine, [worded(512 - num_others)])[request.keys[0]]
+        assert "512" in (full.error or "")
+
+
+def test_a_question_that_holds_an_image_token_is_an_error(
+    vllm_engine: VllmEngine, transformers_engine: TransformersEngine
+) -> None:
+    good, written = shapes(2)
+    written = replace(written, prompt=messages("question", "how many <image> are there ?", 1))
+    for engine in (vllm_engine, transformers_engine):
+        done = run(engine, [written, good])
+        assert done[written.keys[0]].finish_reason == "error"
+        assert done[good.keys[0]].error is None
+
+
+def test_more_or_fewer_image_tokens_than_the_processor_makes_are_an_error(
+    vllm_engine: VllmEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (request,) = shapes(1)
+    made = vllm_engine._expected_image_tokens(request)
+    assert made is not None
+    sizes = tuple(image.size for image in request.images)
+    for other in (made - 1, made + 1):
+        monkeypatch.setitem(vllm_engine._image_tokens, sizes, other)
+        error = run(vllm_engine, [request])[request.keys[0]].error
+        assert f"{made} image tokens and the processor alone makes {other}" in (error or "")
+
+
+@contextmanager
+def outputs_of(engine: VllmEngine) -> Iterator[list[Any]]:
+    """What vLLM itself gave, in the order in which it ended."""
+    seen: list[Any] = []
+    generation = engine._generation
+
+    def watched(request: Request, output: Any, sampling: Sampling) -> Generation:
+        seen.append(output)
+        return generation(request, output, sampling)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "_generation", watched)
+        yield seen
+
+
+def test_an_image_token_is_never_drawn(vllm_engine: VllmEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests, sampling = shapes(16, num_keys=GROUP), Sampling(temperature=1.2, top_p=1.0, max_completion_length=60)
+
+    def drawn() -> list[int]:
+        with outputs_of(vllm_engine) as outputs:
+            run(vllm_engine, requests, sampling)
+        return [token for output in outputs for token in output.outputs[0].token_ids]
+
+    tokens = drawn()
+    assert vllm_engine._image_token_id not in tokens
+    # A model that was trained without never draws it, so the ban must also hold for the token that it likes best.
+    (common,) = (token for token, _ in Counter(tokens).most_common(1))
+    monkeypatch.setattr(vllm_engine, "_image_token_id", common)
+    assert common not in drawn()
+
+
+def test_the_rollouts_of_a_sample_share_its_prompt_in_the_cache(vllm_engine: VllmEngine) -> None:
+    (request,) = shapes(1, num_keys=8)
+    # The cache keeps whole blocks, and one of the CPU's is longer than pebr-tiny's usual prompts.
+    request = replace(request, prompt=messages("question", "how many red circles are there ? " * 15, 1))
+    with outputs_of(vllm_engine) as outputs:
+        run(vllm_engine, [request], SAMPLED)
+    cached = [output.num_cached_tokens for output in outputs]
+    assert len(cached) == 8
+    assert sum(number > 0 for number in cached) >= 7
 
 
 def test_stop_finishes_what_is_under_way_and_begins_nothing(vllm_engine: VllmEngine) -> None:

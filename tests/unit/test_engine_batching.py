@@ -73,3 +73,33 @@ def test_a_smaller_size_holds_from_the_next_batch_on() -> None:
     assert sum(len(piece.keys) for piece in next(made)) == 32
     size.rows = 8
     assert [sum(len(piece.keys) for piece in batch) for batch in made] == [8, 8, 8, 8]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 60), st.integers(1, 9), st.booleans()), max_size=60),
+    st.integers(1, 20),
+    st.integers(1, 20),
+    st.integers(1, 400),
+)
+def test_no_batch_needs_more_tokens_than_memory_holds(
+    asked: list[tuple[int, int, bool]], rows: int, enough: int, tokens: int
+) -> None:
+    requests = [request(number, *rest) for number, rest in enumerate(asked)]
+    made = list(batches(requests, length_of, BatchSize(rows, enough, tokens, max_completion_length=10)))
+    keys = [key for batch in made for piece in batch for key in piece.keys]
+    assert sorted(keys, key=str) == sorted((key for one in requests for key in one.keys), key=str)
+    for batch in made:
+        num_rows = sum(len(piece.keys) for piece in batch)
+        longest = max(length_of(piece)[1] for piece in batch)
+        assert num_rows <= rows
+        assert num_rows == 1 or num_rows * (longest + 10) <= tokens
+
+
+def test_long_prompts_go_in_smaller_batches_than_short_ones() -> None:
+    requests = [request(number, 10 if number < 8 else 90, 4) for number in range(16)]
+    size = BatchSize(rows=16, enough=16, tokens=16 * 20, max_completion_length=10)
+    made = [
+        (length_of(batch[0])[1], sum(len(piece.keys) for piece in batch))
+        for batch in batches(requests, length_of, size)
+    ]
+    assert sorted(made) == [(10, 16)] * 2 + [(90, 1)] * 8 + [(90, 3)] * 8
