@@ -118,6 +118,7 @@ FROM samples, range(8) AS numbered(idx) ORDER BY position, idx
 LINES = """
 import sys, duckdb
 with duckdb.connect(sys.argv[1] + "/catalog.duckdb", read_only=True) as connection:
+    connection.execute("SET enable_progress_bar = false")
     connection.execute("SET preserve_insertion_order = false")
     connection.execute(
         "COPY (SELECT sample_id, idx, completion, outcome FROM rollouts JOIN grades USING (probe_id, sample_id, idx)) "
@@ -174,7 +175,6 @@ def main() -> None:
     if arguments.json:
         print(json.dumps(measured))
         return
-    sizes = " | ".join(f"{size:,}" for size in measured)
     sizes = " | ".join(f"{size:,}" for size in measured)
     print(
         f"load at the end: {os.getloadavg()[0]:.1f}; s = seconds on the clock, CPU = seconds of both cores together\n"
