@@ -59,6 +59,8 @@ def read_coordinates(text: str) -> tuple[float, ...]:
 def geometry_problem(gold: str, answer_type: str, rules: GradingRules) -> str | None:
     """Why answers cannot be compared with this box or point, or None."""
     numbers = read_coordinates(gold)
+    if _is_in_doubt(gold):
+        return f"the gold {answer_type} is in doubt"
     if answer_type == "box" and len(numbers) != 4:
         return f"the gold box has {len(numbers)} numbers, not 4"
     if answer_type == "point" and len(numbers) not in (2, 4):
@@ -78,7 +80,7 @@ def geometry_problem(gold: str, answer_type: str, rules: GradingRules) -> str | 
 def compare_geometry(answer: str, gold: str, answer_type: str, rules: GradingRules) -> tuple[bool, str]:
     """Whether an answer's box or point is the gold's, and why; `geometry_problem` must have found nothing wrong."""
     said, meant = read_coordinates(clean(answer)), read_coordinates(gold)
-    if DOUBT & set(answer.casefold().split()):
+    if _is_in_doubt(answer):
         return False, "the answer is in doubt"
     if answer_type == "box":
         if len(said) != 4:
@@ -95,6 +97,10 @@ def compare_geometry(answer: str, gold: str, answer_type: str, rules: GradingRul
     distance = math.dist(point, (meant[0], meant[1]))
     limit = rules.max_distance or 0.0
     return distance <= limit, f"the point is {distance:.3g} away, {limit:g} is allowed"
+
+
+def _is_in_doubt(text: str) -> bool:
+    return bool(DOUBT & set(text.casefold().split()))
 
 
 def _corners(numbers: tuple[float, ...]) -> Box:

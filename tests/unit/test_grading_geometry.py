@@ -94,3 +94,8 @@ def test_a_gold_point_without_a_distance_is_unusable() -> None:
 @given(st.text(max_size=500))
 def test_reading_coordinates_never_raises(text: str) -> None:
     assert all(isinstance(value, float) for value in read_coordinates(text))
+
+
+@pytest.mark.parametrize(("gold", "answer_type"), [("or 3, 4", "point"), ("maybe 10, 20, 110, 220", "box")])
+def test_a_gold_in_doubt_cannot_be_used(gold: str, answer_type: str) -> None:
+    assert judge(gold, gold, answer_type, max_distance=1.0) is Outcome.UNGRADABLE
