@@ -1,4 +1,4 @@
-"""What holds of the grader whatever the gold: spellings it claims to read, near misses, symmetry, hedges, any text."""
+"""What holds of the grader whatever the gold: spellings it claims to read, near misses, symmetry, hedges."""
 
 from __future__ import annotations
 
@@ -9,30 +9,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pebr_data.grading import ANSWER_TYPES, GradingRules, infer_answer_type
-from pebr_data.grading.equivalence import compare, gold_problem
+from pebr_data.grading import GradingRules
+from pebr_data.grading.equivalence import compare
 from pebr_data.grading.text import ocr_similarity
 
 ONES = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-]
-ONES += ["seventeen", "eighteen", "nineteen"]
+    "zero", "one", "two", "three", "four", "five", "six",
+    "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
+    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+]  # fmt: skip
 TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 FULL_WIDTH = {ord(character): ord(character) + 0xFEE0 for character in "0123456789.,%-()"}
 WRAPPERS: list[Callable[[str], str]] = [
@@ -94,49 +79,6 @@ WORDS = [
 TEXTS = st.lists(st.sampled_from(WORDS), min_size=1, max_size=3, unique=True).map(" ".join)
 INTEGERS = st.integers(-(10**6), 10**6)
 OPTIONS = st.lists(st.sampled_from(WORDS), min_size=2, max_size=6, unique=True)
-ANY_TEXT = st.one_of(
-    st.text(max_size=60),
-    st.text(alphabet="0123456789./,-% ^(){}[]\\$:;=<>eabcxyzπ°", max_size=40),
-    st.lists(
-        st.sampled_from(
-            [
-                "\\boxed{",
-                "\\frac{1}{2}",
-                "\\sqrt",
-                "}",
-                "B",
-                "(B)",
-                "or",
-                "3",
-                "three",
-                "half",
-                "%",
-                "yes",
-                "no",
-                "(1, 2]",
-                "x=",
-            ]
-        ),
-        max_size=8,
-    ).map(" ".join),
-)
-RULES = st.builds(
-    GradingRules,
-    synonyms=st.lists(ANY_TEXT, max_size=2).map(tuple),
-    tolerance=st.none() | st.floats(0, 10),
-    relative_tolerance=st.none() | st.floats(0, 0.99),
-    decimals=st.none() | st.integers(0, 12),
-    unit=st.none() | st.sampled_from(["cm", "%", "$", "degrees", ""]),
-    ordered=st.booleans(),
-    max_distance=st.none() | st.floats(0.1, 100),
-    frame=st.sampled_from(["original", "shown", "unit", "thousand"]),
-    answer_frame=st.none() | st.sampled_from(["original", "shown", "unit", "thousand"]),
-    box_format=st.sampled_from(["xyxy", "xywh", "cxcywh"]),
-    original_size=st.none() | st.just((640, 480)),
-    shown_size=st.none() | st.just((320, 240)),
-)
-
-
 FEW = settings(max_examples=50, deadline=None)
 FORMATTED = settings(max_examples=6, deadline=None)
 
@@ -450,29 +392,6 @@ def test_all_options_at_once_are_never_correct(options: list[str], data: st.Data
     for listed in (letters, options, labelled):
         for comma in (" ", ", ", "\n"):
             assert not equal(comma.join(listed), gold, "choice", options), (listed, gold)
-
-
-@FEW
-@given(ANY_TEXT, ANY_TEXT, st.sampled_from([None, "caption", *ANSWER_TYPES]), st.lists(ANY_TEXT, max_size=4), RULES)
-def test_no_text_type_options_or_rules_make_the_grader_raise(
-    answer: str, gold: str, answer_type: str | None, options: list[str], rules: GradingRules
-) -> None:
-    assert infer_answer_type(gold, options, answer).answer_type in ANSWER_TYPES
-    if gold_problem(gold, answer_type, options, rules) is None:
-        verdict = compare(answer, gold, answer_type, options, rules)
-        assert verdict.equal is None or verdict.reason
-
-
-@FEW
-@given(ANY_TEXT, st.sampled_from([None, *ANSWER_TYPES]), st.lists(ANY_TEXT, max_size=4), RULES)
-def test_any_usable_gold_equals_itself(
-    gold: str, answer_type: str | None, options: list[str], rules: GradingRules
-) -> None:
-    if answer_type in ("box", "point"):
-        rules = GradingRules(max_distance=1.0)
-    assume(gold_problem(gold, answer_type, options, rules) is None)
-    assume(not (answer_type == "point" and len([part for part in gold.split(",") if part.strip()]) > 2))
-    assert compare(gold, gold, answer_type, options, rules).equal
 
 
 @pytest.mark.parametrize(("precise", "gold"), [("3.1416", "3.14"), ("2.449", "2.45"), ("33.33", "33.3")])

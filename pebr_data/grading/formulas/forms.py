@@ -147,7 +147,7 @@ def _joined(parts: list[str], separator: str) -> Form | None:
     named = [part.partition("=") for part in parts]
     names = ["".join((lead_of(left) or "").split()) if sign else "" for left, sign, _ in named]
     items = tuple(item for part in parts for item in expanded(_value_of(part)))
-    if any("=" in item for item in items):
+    if not all(items) or any("=" in item for item in items):
         return None
     if all(names) and len({_SUBSCRIPT.sub("", name) for name in names}) == len(names):
         return Assignments(tuple(names), items) if len(items) == len(names) else None
