@@ -95,9 +95,9 @@ def rollouts(store: Path) -> list[Rollout]:
         return list(catalog.rollouts(POLICY.probe_id))
 
 
-def kill_first(engine: RayEngine) -> None:
-    place = engine.actors[0].place
-    assert place is not None
+def kill_one(engine: RayEngine) -> None:
+    """Kills an actor that has loaded; while the first works, others may still be loading."""
+    place = next(actor.place for actor in list(engine.actors) if actor.place is not None)
     os.kill(place.pid, signal.SIGKILL)
 
 
@@ -111,7 +111,7 @@ def test_what_a_killed_actor_had_in_hand_is_made_by_another(
 
     def kill_once(done: int) -> None:
         if 100 < done < 400 and not killed:
-            kill_first(engine)
+            kill_one(engine)
             killed.append(done)
 
     result = run(store, engine, kill_once)
@@ -245,7 +245,7 @@ def test_real_actors_one_of_them_killed_give_the_texts_of_one_process(
     def kill_once(done: int, *_: object) -> None:
         if done and not killed:
             killed.append(done)
-            kill_first(engine)
+            kill_one(engine)
 
     many = texts(engine, tmp_path / "many", kill_once)
     one = texts(open_engine("transformers", model), tmp_path / "one")
