@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from pebr_data.cli.audit import audit_grader
 from pebr_data.cli.backup import backup
@@ -32,7 +33,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "build": build,
     "audit-grader": audit_grader,
     "probe": probe,
-    "probe-status": probe_status,
+    "probe status": probe_status,
     "review": review,
     "regrade": regrade,
     "stats": stats,
@@ -50,7 +51,16 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 }
 """Every command: in the order of the flow, then those that look and mend."""
 
-app = typer.Typer(name="pebr-data", no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+class _Commands(TyperGroup):
+    """Knows commands of two words, as `probe status`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
+        name = " ".join(args[:2])
+        return (name, self.commands[name], args[2:]) if name in self.commands else super().resolve_command(ctx, args)
+
+
+app = typer.Typer(name="pebr-data", cls=_Commands, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 
 @app.callback()

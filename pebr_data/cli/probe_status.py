@@ -1,4 +1,4 @@
-"""`pebr-data probe-status`: how far a catalog's probes are, while they run and after."""
+"""`pebr-data probe status`: how far a catalog's probes are, while they run and after."""
 
 from __future__ import annotations
 

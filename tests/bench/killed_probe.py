@@ -35,7 +35,7 @@ def main() -> None:
             time.sleep(1.0)
             print(f"$ kill -9 {probing.pid}")
             probing.send_signal(signal.SIGKILL)
-        run("probe-status", str(CATALOG))
+        run("probe", "status", str(CATALOG))
         run(*PROBE)
         run("stats", begin="probe .*: pebr-tiny", end="pass rates|perception")
 

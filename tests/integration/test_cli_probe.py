@@ -234,14 +234,14 @@ def test_the_status_of_a_probe_is_told_while_it_runs_and_after(
 
     def look(made: int) -> None:
         if made == 9:
-            code = "from pebr_data.cli import main; main(['probe-status', 'small.yaml', '--json'])"
+            code = "from pebr_data.cli import main; main(['probe', 'status', 'small.yaml', '--json'])"
             done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
             seen.extend(json.loads(done.stdout))
 
     engine.before = look
     run_json(capsys, "probe", "small.yaml", "--model", "policy")
 
-    (begun,), (ended,) = seen, run_json(capsys, "probe-status", "small.yaml")
+    (begun,), (ended,) = seen, run_json(capsys, "probe", "status", "small.yaml")
     (run,) = begun["runs"]
     assert (run["state"], run["num_done"], run["num_wanted"], run["outcomes"]) == ("running", 8, 24, {"wrong": 8})
     assert run["process"].startswith(f"{os.getpid()} on ")
@@ -250,7 +250,7 @@ def test_the_status_of_a_probe_is_told_while_it_runs_and_after(
     assert (ended["outcomes"], ended["num_rollouts"], ended["num_tokens"]) == ({"wrong": 24}, 24, 24 * 9)
     assert (ended["runs"][0]["state"], ended["runs"][0]["seconds_left"]) == ("finished", None)
     assert ended["num_prompt_tokens"] == 24 * 30
-    assert main(["probe-status", "small.yaml"]) == 0
+    assert main(["probe", "status", "small.yaml"]) == 0
     out = capsys.readouterr().out
     assert [line.split("  ") for line in re.sub("  +", "  ", out).splitlines()[:2]] == [
         ["probe", "model", "condition", "temperature", "rollouts", "wrong", "tokens", "prompt tokens"],
