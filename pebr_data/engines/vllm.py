@@ -16,6 +16,7 @@ from multiprocessing import resource_tracker
 from typing import Any
 
 from pebr_data.engine_options import VllmOptions
+from pebr_data.engines import orphans
 from pebr_data.engines.base import Request, Sampling, failed, require_image_tokens
 from pebr_data.engines.special_tokens import eos_token_ids, image_token_id
 from pebr_data.errors import UnavailableError
@@ -72,6 +73,7 @@ class VllmEngine:
             self._image_token_id = image_token_id(config, self.processor)
             self.eos_token_ids = eos_token_ids(generation_config, self.processor.tokenizer)
             on_cpu = current_platform.is_cpu()
+            orphans.watch()
             with _children_without_interrupts():
                 self.llm: Any = vllm.LLM(
                     model.location,
