@@ -114,7 +114,7 @@ def golds(place: Path, given: Path | None, seed: int, swaps: int) -> None:
 
 
 def _share(part: int, whole: int, decimals: int = 1) -> str:
-    return f"{part / whole:.{decimals}%} of {whole:,}"
+    return f"{part / whole:.{decimals}%} of {whole:,}" if whole else "-"
 
 
 def bounds(place: Path, num_samples: int) -> None:
@@ -149,6 +149,9 @@ def told_apart(matrix: IntArray) -> None:
         matrix: Counts [truth, diagnosis] of the samples that are one of the two and are told one of the two.
     """
     total = int(matrix.sum())
+    if not matrix.sum(axis=1).all():
+        print("too few samples to say whether the two are told apart")
+        return
     by_chance = float(matrix.sum(axis=1) @ matrix.sum(axis=0)) / total**2
     balanced = float(np.mean(np.diag(matrix) / matrix.sum(axis=1)))
     print(f"told apart rightly: {_share(int(np.trace(matrix)), total)} told one of the two that are one")
