@@ -9,6 +9,7 @@ import typer
 
 from pebr_data.cli.options import AsJson
 from pebr_data.cli.output import name_next, print_json, print_table
+from pebr_data.types import Diagnosis
 
 if TYPE_CHECKING:
     from pebr_data.select.simulate import Trial
@@ -29,6 +30,7 @@ class PolicyName(StrEnum):
 
     PEBR = "pebr"
     SIGNAL = "signal"
+    DIAGNOSIS = "diagnosis"
     RANDOM = "random"
 
 
@@ -81,20 +83,25 @@ def simulate(
 
     Draws samples with known pass rates, probes, chooses and forecasts them as real ones are, and says how many of the
     chosen teach (precision), how many of those that teach were chosen (recall), what it cost, and how far the forecast
-    of the zero-variance share was off. All policies take the same number of samples.
+    of the zero-variance share was off. `diagnosis` takes what it finds perception-bound, and again what it finds
+    reasoning-bound: its precision and recall are of samples that truly are so, and its rollouts those of all three
+    conditions. The other policies all take the same number of samples.
     """
     from pebr_data.select.simulate import simulate
 
+    bounds = (Diagnosis.PERCEPTION_BOUND, Diagnosis.REASONING_BOUND)
     trials = [
         trial
         for name in population or PopulationName
         for rule in stop or (StopName.FIXED,)
         for who in policy or PolicyName
+        for bound in (bounds if who is PolicyName.DIAGNOSIS else bounds[-1:])
         if (
             trial := simulate(
                 name.value,
                 rule.value,
                 who.value,
+                diagnosis=bound,
                 num_samples=samples,
                 max_rollouts=(max_rollouts or 2 * rollouts) if rule is StopName.POSTERIOR else rollouts,
                 confidence=confidence,
@@ -116,7 +123,7 @@ def simulate(
 def _row(trial: Trial, num_samples: int) -> tuple[object, ...]:
     seen = trial.verdict
     return (
-        trial.population, trial.stop, trial.policy, seen.num_chosen, f"{100 * seen.precision:.1f} %",
+        trial.population, trial.stop, trial.diagnosis or trial.policy, seen.num_chosen, f"{100 * seen.precision:.1f} %",
         f"{100 * seen.recall:.1f} %", f"{seen.num_rollouts / num_samples:.2f}", f"{100 * seen.zero_variance:.1f} %",
         f"{100 * seen.forecast_error:+.1f} points", "yes" if seen.within else "no",
     )  # fmt: skip

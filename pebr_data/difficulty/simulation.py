@@ -10,7 +10,7 @@ through the real probe gives them as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,13 +42,13 @@ class Probed:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a choice did against the truth; a sample is truly informative when P_inf(p) >= 1/2.
+    """How a choice did against the truth. A sample is truly informative when P_inf(p) >= 1/2.
 
     Attributes:
         num_chosen: Samples chosen.
-        num_rollouts: Rollouts used on all samples.
-        precision: Share of the chosen that are truly informative; NaN when none was chosen.
-        recall: Share of the truly informative that were chosen; NaN when there are none.
+        num_rollouts: Rollouts used on all samples, under all conditions.
+        precision: Share of the chosen that truly are what was wanted; NaN when none was chosen.
+        recall: Share of what was wanted that was chosen; NaN when there is nothing of the kind.
         signal: Mean P_inf(p) of the chosen: the share of groups that will teach.
         guessers: Share of the chosen that are only guessed.
         zero_variance: Share of the chosen whose drawn training group has one outcome only.
@@ -95,7 +95,15 @@ def probe(
 
 
 def judge(
-    population: Population, probed: Probed, chosen: BoolArray, foreseen: Forecast, group_size: int, seed: int = 0
+    population: Population,
+    probed: Probed,
+    chosen: BoolArray,
+    foreseen: Forecast,
+    group_size: int,
+    seed: int = 0,
+    *,
+    wanted: BoolArray | None = None,
+    others: Sequence[Probed] = (),
 ) -> Verdict:
     """Hold a choice and its forecast against the truth and a drawn first pass of training.
 
@@ -106,16 +114,18 @@ def judge(
         foreseen: The forecast for them.
         group_size: G of the training.
         seed: Of the drawn pass.
+        wanted: Mask over the samples: what the choice should have taken; the truly informative when not given.
+        others: The probes of other conditions that the choice went by as well.
     """
     p = population.pass_rate
     worth = informative_probability(p, group_size)
-    truly = worth >= 0.5
+    truly = worth >= 0.5 if wanted is None else wanted
     hits = int(np.count_nonzero(truly & chosen))
     correct = np.random.default_rng([seed, 2]).binomial(group_size, p[chosen])
     realised = float(np.mean((correct == 0) | (correct == group_size)))
     return Verdict(
         num_chosen=int(chosen.sum()),
-        num_rollouts=int(probed.num_rollouts.sum()),
+        num_rollouts=sum(int(one.num_rollouts.sum()) for one in (probed, *others)),
         precision=_share(hits, int(chosen.sum())),
         recall=_share(hits, int(truly.sum())),
         signal=float(worth[chosen].mean()),

@@ -3,13 +3,15 @@
     trial = simulate("hard", stop="exact", policy="signal", num_samples=10_000, limit=2_000)
 
 Rollouts are drawn from the true pass rates and stopped in the probe's rounds by the rules of `difficulty.stopping`; the
-samples are then chosen by the functions that choose real ones (`policies.POLICIES`) and forecast as real ones are
-(`difficulty.known`). No text is made, graded and stored, so a million samples take seconds. That all of it comes out as
-in the real flow, with a scripted engine in a real store, is `tests/integration/test_simulate_real_path.py`.
+samples are then diagnosed, chosen and forecast by the functions that do so with real ones (`difficulty.diagnosis`,
+`policies.POLICIES`, `difficulty.known`). No text is made, graded and stored, so a million samples take seconds. That
+all of it comes out as in the real flow, with a scripted engine in a real store, is
+`tests/integration/test_simulate_real_path.py`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -17,14 +19,15 @@ import numpy.typing as npt
 import polars as pl
 
 from pebr_data.difficulty.counts import BoolArray, IntArray
+from pebr_data.difficulty.diagnosis import EVIDENCE, diagnose
 from pebr_data.difficulty.frozen import FrozenPriors, Tables
 from pebr_data.difficulty.known import guess_chance, learn
-from pebr_data.difficulty.populations import Population, draw_outcomes, draw_population
+from pebr_data.difficulty.populations import Population, draw_outcomes, draw_population, true_diagnoses
 from pebr_data.difficulty.simulation import Probed, Stops, Verdict, judge, probe
 from pebr_data.difficulty.stopping import exact_bands, exact_stops, pilot
 from pebr_data.probe.rounds import CAPACITY, SMALLEST
 from pebr_data.select.policies import POLICIES, Terms
-from pebr_data.types import Band, Json
+from pebr_data.types import Band, Condition, Diagnosis, Json
 
 CONFIDENCE = 0.9
 """Of the stopping rule `posterior`."""
@@ -38,19 +41,22 @@ class Trial:
         population: Its name in `POPULATIONS`.
         stop: The stopping rule.
         policy: The selection policy.
+        diagnosis: What the policy `diagnosis` took; None for the others.
         verdict: What came of it.
     """
 
     population: str
     stop: str
     policy: str
+    diagnosis: Diagnosis | None
     verdict: Verdict
 
     def to_json(self) -> dict[str, Json]:
         """Plain values; what cannot be told, as the precision of nothing, is null."""
         told = asdict(self.verdict)
         figures = {name: None if value != value else value for name, value in told.items()}
-        return {"population": self.population, "stop": self.stop, "policy": self.policy, **figures}
+        asked = {name: getattr(self, name) for name in ("population", "stop", "policy", "diagnosis")}
+        return {**asked, **figures}
 
 
 def simulate(
@@ -58,6 +64,7 @@ def simulate(
     stop: str = "fixed",
     policy: str = "pebr",
     *,
+    diagnosis: Diagnosis = Diagnosis.REASONING_BOUND,
     num_samples: int = 10_000,
     max_rollouts: int = 8,
     num_generations: int = 8,
@@ -72,7 +79,9 @@ def simulate(
         stop: `fixed`: all rollouts of every sample; `exact`: until the paper's band is certain; `posterior`: until one
             band has probability `confidence`.
         policy: `pebr` takes the medium band; `signal` as many samples as that has, those with the highest signal;
-            `random` as many, whichever.
+            `random` as many, whichever; `diagnosis` what is diagnosed so, from as many rollouts under each condition.
+        diagnosis: What the policy `diagnosis` is to find. Its precision and recall are those of the samples that truly
+            have the diagnosis (`true_diagnoses`), the other policies' those of the truly informative.
         num_samples: Samples of the population.
         max_rollouts: The most that any sample gets.
         num_generations: The training's G.
@@ -81,27 +90,68 @@ def simulate(
         seed: Of everything that is drawn.
 
     Returns:
-        How it did; None where no sample is medium, so that there is nothing to compare.
+        How it did; None where there is nothing to choose: no sample is medium, or none has the diagnosis.
     """
     truth = draw_population(population, num_samples, seed)
-    outcomes = draw_outcomes(truth, max_rollouts, seed)
-    if stop == "posterior":
-        probed, bands = probe_by_posterior(truth, outcomes, num_generations, confidence, smallest=SMALLEST)
-    else:
+
+    def probe_under(condition: Condition) -> _Seen:
+        outcomes = draw_outcomes(truth, max_rollouts, seed, condition)
+        if stop == "posterior":
+            return _Seen(outcomes, *probe_by_posterior(truth, outcomes, num_generations, confidence, smallest=SMALLEST))
         probed = probe(outcomes, _rule(stop, max_rollouts), capacity=CAPACITY, smallest=SMALLEST)
-        bands = exact_bands(probed.num_correct, probed.num_rollouts, max_rollouts)
-    samples = _samples(truth, probed.num_correct, probed.num_rollouts)
+        return _Seen(outcomes, probed, exact_bands(probed.num_correct, probed.num_rollouts, max_rollouts))
+
+    shown = probe_under(Condition.IMAGE)
+    samples = _samples(truth, shown.probed.num_correct, shown.probed.num_rollouts)
     known = learn(samples)
-    pool = known.join(samples, num_generations).with_columns(band=pl.Series(bands.tolist(), dtype=pl.String))
-    size = int((pool["band"] == str(Band.MEDIUM)).sum())
+    pool = known.join(samples, num_generations).with_columns(band=pl.Series(shown.bands.tolist(), dtype=pl.String))
+    others: dict[Condition, _Seen] = {}
+    fits, wanted = pool["band"] == str(Band.MEDIUM), None
+    if policy == "diagnosis":
+        others.update((one, probe_under(one)) for one in (Condition.BLIND, Condition.DESCRIBED))
+        # Of another condition's rollouts a diagnosis counts the first group.
+        group_size = num_generations if stop == "posterior" else max_rollouts
+        pool = pool.with_columns(diagnose(_evidence(pool, others, group_size))["diagnosis"])
+        fits, wanted = pool["diagnosis"] == str(diagnosis), true_diagnoses(truth) == str(diagnosis)
+    size = int(fits.sum())
     if not size:
         return None
-    terms = Terms(f"{population}/{seed}", size=min(size, limit or size), band=Band.MEDIUM)
+    terms = Terms(f"{population}/{seed}", size=min(size, limit or size), band=Band.MEDIUM, diagnoses=(diagnosis,))
     kept = POLICIES[policy](pool, terms).kept.cast(pl.Int64).to_numpy()
     chosen: BoolArray = np.zeros(num_samples, dtype=np.bool_)
     chosen[kept] = True
     foreseen = known.forecast(samples[kept], num_generations, redrawn=known.redrawn(seed), seed=seed)
-    return Trial(population, stop, policy, judge(truth, probed, chosen, foreseen, num_generations, seed))
+    cost = [one.probed for one in others.values()]
+    verdict = judge(truth, shown.probed, chosen, foreseen, num_generations, seed, wanted=wanted, others=cost)
+    return Trial(population, stop, policy, diagnosis if policy == "diagnosis" else None, verdict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """What a probe under one condition could have seen, what it saw, and the bands it gave."""
+
+    outcomes: BoolArray
+    probed: Probed
+    bands: npt.NDArray[np.str_]
+
+    def first(self, most: int) -> tuple[IntArray, IntArray]:
+        """How many of the first rollouts, `most` of each sample, were correct, and how many were made."""
+        made = np.minimum(self.probed.num_rollouts, most)
+        correct = self.outcomes & (np.arange(self.outcomes.shape[1]) < made[:, None])
+        return np.sum(correct, axis=1), made
+
+
+def _evidence(pool: pl.DataFrame, others: Mapping[Condition, _Seen], group_size: int) -> pl.DataFrame:
+    """What `diagnose` reads: every failure is a wrong answer and no two are alike, so that no gold is suspected."""
+    counts = {condition: seen.first(group_size) for condition, seen in others.items()}
+    return pool.with_columns(
+        **dict.fromkeys(("gold", "majority", "mean_tokens", "num_disputed"), pl.lit(None)),
+        **dict.fromkeys(("num_majority", "num_unparsed", "num_truncated"), pl.lit(0)),
+        **{f"{condition}_correct": pl.Series(correct) for condition, (correct, _) in counts.items()},
+        **{f"{condition}_rollouts": pl.Series(made) for condition, (_, made) in counts.items()},
+        gold_vouched=pl.lit(value=False),
+        num_wrong=pl.col("num_rollouts") - pl.col("num_correct"),
+    ).select(pl.col(name).cast(kind) for name, kind in EVIDENCE.items())
 
 
 def _samples(truth: Population, num_correct: IntArray, num_rollouts: IntArray) -> pl.DataFrame:

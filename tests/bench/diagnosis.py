@@ -29,6 +29,7 @@ from pebr_data.catalog.store import Catalog
 from pebr_data.cli import main as pebr_data
 from pebr_data.cli.output import print_table
 from pebr_data.config import load_catalog_config
+from pebr_data.difficulty.counts import IntArray
 from pebr_data.difficulty.diagnosis import EVIDENCE, diagnose
 from pebr_data.probe.run import run_probe
 from pebr_data.select.default_probe import find_probe
@@ -99,12 +100,12 @@ def golds(place: Path, given: Path | None, seed: int, swaps: int) -> None:
             found["alarms"] += len(listed - set(swapped))
             found["others"] += len(samples) - len(swapped)
         shares = [_share(found[f"found {least}"], found[f"solved {least}"]) for least in (5, 6, 8)]
-        rows.append((kind, found["swapped"], *shares, _share(found["alarms"], found["others"]), found["listed"]))
+        rows.append((kind, found["swapped"], *shares, _share(found["alarms"], found["others"], 2), found["listed"]))
     quietly("regrade", str(path), "--probe", "all", "--use", "--store", str(store))
     with Catalog.open(store, read_only=True) as catalog:
         clean = read_diagnoses(catalog, probe, config.name, 8, "train")
     num_listed = int((clean["diagnosis"] == str(Diagnosis.SUSPECTED_GOLD)).sum())
-    rows.append(("nothing", 0, None, None, None, _share(num_listed, len(samples)), num_listed))
+    rows.append(("nothing", 0, None, None, None, _share(num_listed, len(samples), 2), num_listed))
     print(
         f"{len(samples)} samples of shapes, seed {seed}, 8 rollouts of pebr-tiny; 5 % of golds swapped, {swaps} times"
     )
@@ -112,8 +113,8 @@ def golds(place: Path, given: Path | None, seed: int, swaps: int) -> None:
     print_table(header, rows)
 
 
-def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.1%} of {whole:,}"
+def _share(part: int, whole: int, decimals: int = 1) -> str:
+    return f"{part / whole:.{decimals}%} of {whole:,}" if whole else "-"
 
 
 def bounds(place: Path, num_samples: int) -> None:
@@ -138,11 +139,23 @@ def bounds(place: Path, num_samples: int) -> None:
         rows = [(bound, *(matrix[bound, name] for name in columns)) for bound in BOUNDS]
         print(f"\n{len(hard)} of {len(samples)} samples are not easy, {group_size} rollouts under each condition")
         print_table(("truth \\ diagnosis", *columns), rows)
-        pairs = [(one, other) for one in BOUNDS[:2] for other in BOUNDS[:2]]
-        right = sum(matrix[pair] for pair in pairs if pair[0] == pair[1])
-        print(
-            f"told apart rightly: {_share(right, sum(matrix[pair] for pair in pairs))} told one of the two that are one"
-        )
+        told_apart(np.array([[matrix[bound, name] for name in BOUNDS[:2]] for bound in BOUNDS[:2]]))
+
+
+def told_apart(matrix: IntArray) -> None:
+    """How often the two bounds are told apart rightly, and what chance would reach.
+
+    Args:
+        matrix: Counts [truth, diagnosis] of the samples that are one of the two and are told one of the two.
+    """
+    total = int(matrix.sum())
+    if not matrix.sum(axis=1).all():
+        print("too few samples to say whether the two are told apart")
+        return
+    by_chance = float(matrix.sum(axis=1) @ matrix.sum(axis=0)) / total**2
+    balanced = float(np.mean(np.diag(matrix) / matrix.sum(axis=1)))
+    print(f"told apart rightly: {_share(int(np.trace(matrix)), total)} told one of the two that are one")
+    print(f"by chance, with as many of each: {by_chance:.1%}; balanced accuracy: {balanced:.1%}, by chance 50 %")
 
 
 def scale(num_samples: int) -> None:

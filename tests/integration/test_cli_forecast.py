@@ -9,6 +9,7 @@ import pytest
 
 from pebr_data.catalog.store import Catalog
 from pebr_data.cli import main as pebr_data
+from pebr_data.difficulty.populations import draw_population, true_diagnoses
 from pebr_data.probe.pace import Pace, write_pace
 from tests.drawn_store import SIGNAL, draw_store
 from tests.probed_store import make_config
@@ -54,3 +55,18 @@ def test_simulate_shows_that_signal_takes_more_that_teach(capsys: pytest.Capture
     assert by_policy["signal"]["num_chosen"] == by_policy["pebr"]["num_chosen"] == 300
     assert pebr_data([*asked, "--stop", "exact", "--policy", "pebr"]) == 0
     assert "hard        exact  pebr" in capsys.readouterr().out
+
+
+def test_simulate_shows_what_a_diagnosis_finds_and_what_it_costs(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["simulate", "--population", "u_shaped", "--samples", "1500", "--policy", "diagnosis"]
+    assert pebr_data([*asked, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["diagnosis"] for row in rows] == ["perception-bound", "reasoning-bound"]
+    kinds = true_diagnoses(draw_population("u_shaped", 1500))
+    for row in rows:
+        assert row["num_rollouts"] == 3 * 8 * 1500
+        truly = int((kinds == row["diagnosis"]).sum())
+        assert row["recall"] * truly == pytest.approx(row["precision"] * row["num_chosen"])
+        assert row["precision"] > 2 * truly / 1500  # of as many by chance it would be half of that
+    assert pebr_data([*asked, "--limit", "100"]) == 0
+    assert "u_shaped    fixed  perception-bound     100" in capsys.readouterr().out

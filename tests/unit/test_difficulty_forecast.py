@@ -9,13 +9,20 @@ from pebr_data.difficulty.counts import BoolArray, IntArray
 from pebr_data.difficulty.fit import fit_priors
 from pebr_data.difficulty.forecast import forecast, forecast_chosen, forecast_fresh, split_counts
 from pebr_data.difficulty.guessing import chance
-from pebr_data.difficulty.populations import POPULATIONS, Population, draw_outcomes, draw_population
+from pebr_data.difficulty.populations import (
+    NOT_NEEDED,
+    POPULATIONS,
+    Population,
+    draw_outcomes,
+    draw_population,
+    true_diagnoses,
+)
 from pebr_data.difficulty.posterior import Posterior
 from pebr_data.difficulty.prior import UNIFORM, Prior
 from pebr_data.difficulty.signal import expected_signal
 from pebr_data.difficulty.simulation import Probed, judge, probe
 from pebr_data.difficulty.stopping import exact_stops
-from pebr_data.types import ScaleRewards
+from pebr_data.types import Condition, ScaleRewards
 
 
 def everything(k: IntArray, n: IntArray) -> BoolArray:
@@ -145,7 +152,7 @@ def test_signal_chooses_more_truly_informative_samples_than_the_paper_at_equal_s
 def test_a_verdict_counts_what_it_says() -> None:
     p = np.array([0.5, 0.5, 0.0, 1.0])
     zeros = np.zeros(4, dtype=np.int64)
-    population = Population(p, zeros, zeros, np.array([True, False, False, False]))
+    population = Population(p, p, p, zeros, zeros, np.array([True, False, False, False]))
     seen = Probed(np.array([1, 1, 0, 2]), np.array([2, 2, 8, 2]), 1)
     chosen = np.array([True, False, True, False])
     verdict = judge(population, seen, chosen, forecast(UNIFORM.posterior([1, 0], [2, 8]), 8), 8)
@@ -153,6 +160,10 @@ def test_a_verdict_counts_what_it_says() -> None:
     assert (verdict.precision, verdict.recall, verdict.guessers) == (0.5, 0.5, 0.5)
     assert verdict.signal == pytest.approx((1 - 2 / 256) / 2)
     assert verdict.zero_variance >= 0.5
+    foreseen = forecast(UNIFORM.posterior([1, 0], [2, 8]), 8)
+    never = judge(population, seen, chosen, foreseen, 8, wanted=p == 0.0, others=[seen, seen])
+    assert (never.precision, never.recall, never.num_rollouts) == (0.5, 1.0, 3 * 14)
+    assert never.zero_variance == verdict.zero_variance
 
 
 @pytest.mark.parametrize("name", POPULATIONS)
@@ -166,3 +177,38 @@ def test_populations_and_their_outcomes_are_what_they_say(name: str) -> None:
     assert np.mean(outcomes.mean(axis=1) - population.pass_rate) == pytest.approx(0, abs=0.01)
     assert not outcomes[population.pass_rate == 0].any()
     assert outcomes[population.pass_rate == 1].all()
+
+
+@pytest.mark.parametrize("name", POPULATIONS)
+def test_pass_rates_under_every_condition_are_what_they_say(name: str) -> None:
+    population = draw_population(name, 20_000)
+    shown, blind, described = (population.under(one) for one in (Condition.IMAGE, Condition.BLIND, Condition.DESCRIBED))
+    guess = chance(population.num_options)
+    assert (described >= shown - 1e-9).all() and (described <= 1).all()  # a description spares the seeing
+    assert (blind >= guess - 1e-9).all() and (blind <= shown + 1e-9).all()
+    assert np.mean(blind > guess) < NOT_NEEDED + 0.01
+    assert (described[blind > guess] == shown[blind > guess]).all()
+    assert (described[population.guesser] == chance(4)).all()
+    for condition in Condition:
+        outcomes = draw_outcomes(population, 8, condition=condition)
+        assert np.mean(outcomes) == pytest.approx(population.under(condition).mean(), abs=0.01)
+    drawn = [draw_outcomes(population, 8, condition=one).tobytes() for one in Condition]
+    assert len(set(drawn)) == len(Condition)
+
+
+def test_true_diagnoses_are_the_rules_on_true_pass_rates() -> None:
+    shown, described, blind, options, guesses, expected = zip(
+        (0.4, 0.9, 0.0, 0, False, "perception-bound"),
+        (0.4, 0.59, 0.0, 0, False, "hard"),  # not by the margin
+        (0.1, 0.45, 0.0, 0, False, "reasoning-bound"),
+        (0.45, 0.45, 0.45, 0, False, "reasoning-bound"),  # wrong even when described comes first
+        (0.7, 0.7, 0.7, 0, False, "image-not-needed"),
+        (0.7, 0.7, 0.4, 4, False, "hard"),  # blind it only guesses, or nearly so
+        (0.25, 0.25, 0.25, 4, True, "guessable"),
+        (0.0, 0.0, 0.0, 0, False, "suspected-gold"),
+        strict=True,
+    )
+    zeros = np.zeros(len(shown), dtype=np.int64)
+    rates = (np.array(rate) for rate in (shown, blind, described))
+    population = Population(*rates, zeros, np.array(options), np.array(guesses))
+    assert tuple(true_diagnoses(population)) == expected
