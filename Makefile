@@ -11,7 +11,7 @@ NOT_HERE := not gpu and not vllm
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-vllm check clean
+.PHONY: help quickstart test test-vllm lint check clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -26,11 +26,13 @@ test: $(VENV)/dev.stamp ## install, then every test that needs no GPU and no vLL
 test-vllm: $(VENV)-vllm/dev.stamp ## install vLLM for the CPU into an environment of its own, then the tests that need it
 	HF_HUB_OFFLINE=1 $(VENV)-vllm/bin/python -m pytest -m vllm tests/integration $(PYTEST)
 
-check: $(VENV)/dev.stamp ## format, lint, types, import contracts, unit tests
+lint: $(VENV)/dev.stamp ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+check: lint ## lint, then the unit tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -m "$(NOT_HERE) and not slow" -q $(PARALLEL) $(PYTEST)
 
 clean: ## remove the virtual environment and caches; the store and the runs stay
