@@ -240,7 +240,7 @@ def test_the_status_of_a_probe_is_told_while_it_runs_and_after(
             while [run.num_done for path in place.glob("store/probes/*") for run in read_progress(path)] != [8]:
                 time.sleep(0.01)
             code = "from pebr_data.cli import main; main(['probe-status', 'small.yaml', '--json'])"
-            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=True)
             seen.extend(json.loads(done.stdout))
 
     engine.before = look

@@ -73,7 +73,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     for name, hostile in HOSTILE.items():
         hostile.make(folder / name)
     code = f"from pathlib import Path\nfrom {__name__} import read_all\nread_all(Path({str(folder)!r}))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=200)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-2000:]
     return {name: rest for name, *rest in map(json.loads, done.stdout.splitlines())}
 
