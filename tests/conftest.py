@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # How long an example takes says more of the machine than of the code. The examples are the same every time, so that a
 # run fails for what was changed; `pytest --hypothesis-profile=explore` tries others.
-settings.register_profile("pebr", deadline=None, derandomize=True)
-settings.register_profile("explore", deadline=None)
+TIMELESS = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("pebr", derandomize=True, **TIMELESS)
+settings.register_profile("explore", **TIMELESS)
 settings.load_profile("pebr")

@@ -26,6 +26,7 @@ class ImageServer(ThreadingHTTPServer):
         self.asked: Counter[str] = Counter()
         self.hosts: set[str | None] = set()
         self.elsewhere = ""
+        self.guard = threading.Lock()
         self.closing = threading.Event()
 
     @property
@@ -48,8 +49,9 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        self.server.asked[self.path] += 1
-        self.server.hosts.add(self.headers.get("Host"))
+        with self.server.guard:
+            self.server.asked[self.path] += 1
+            self.server.hosts.add(self.headers.get("Host"))
         name = self.path.strip("/").partition("/")[0]
         getattr(self, f"give_{name}", self.give_missing)()
 
@@ -112,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(0.05)
 
     def give_silence(self) -> None:
-        self.server.closing.wait(10)
+        self.server.closing.wait()
         self.close_connection = True
 
     def _send(self, status: int, data: bytes, *headers: tuple[str, str], half: bool = False) -> None:

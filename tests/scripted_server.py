@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -82,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
             if fault is None:
                 self._send(200, json.dumps(self._reply(body)))
             elif fault.act == "hang":
-                server.closing.wait(5)
+                server.closing.wait()
                 self.close_connection = True
             elif fault.act == "disconnect":
                 self.close_connection = True
@@ -121,6 +122,15 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
+def unserved() -> Iterator[int]:
+    """A port of this machine that nobody serves or takes inside the block; a `Server` may begin to."""
+    with socket.socket() as placeholder:
+        placeholder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        placeholder.bind(("127.0.0.1", 0))
+        yield placeholder.getsockname()[1]
+
+
+@contextmanager
 def serving(port: int = 0) -> Iterator[Server]:
     server = Server(port)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -137,12 +147,14 @@ def serving(port: int = 0) -> Iterator[Server]:
 def once(fault: Fault) -> Script:
     """The first rollout of every question meets the fault; what comes after is answered well."""
     met: set[str] = set()
+    guard = threading.Lock()
 
     def script(body: dict[str, Any]) -> Fault | None:
         question = body["messages"][0]["content"][-1]["text"]
-        if body["max_tokens"] == 1 or question in met:
-            return None
-        met.add(question)
+        with guard:
+            if body["max_tokens"] == 1 or question in met:
+                return None
+            met.add(question)
         return fault
 
     return script

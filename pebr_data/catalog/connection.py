@@ -147,7 +147,7 @@ def _create(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = duckdb.connect(str(aside), config=_SETTINGS)
         try:
-            migrate(connection, 0)
+            migrate(connection, 0, is_aside=True)
         finally:
             connection.close()
         with contextlib.suppress(FileExistsError):

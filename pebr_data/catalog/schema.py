@@ -143,8 +143,14 @@ def schema_version(connection: duckdb.DuckDBPyConnection, where: str) -> int:
     return int(version)
 
 
-def migrate(connection: duckdb.DuckDBPyConnection, version: int) -> None:
-    """Brings a database whose last migration was `version` up to date, each step in a transaction of its own."""
+def migrate(connection: duckdb.DuckDBPyConnection, version: int, *, is_aside: bool = False) -> None:
+    """Brings a database whose last migration was `version` up to date, each step in a transaction of its own.
+
+    Args:
+        connection: An open connection.
+        version: As `schema_version` gives it.
+        is_aside: Whether nobody has the database before it is done: then one checkpoint at the end will do.
+    """
     for migration in MIGRATIONS:
         number = number_of(migration)
         if number <= version:
@@ -161,4 +167,5 @@ def migrate(connection: duckdb.DuckDBPyConnection, version: int) -> None:
             connection.rollback()
             raise
         connection.commit()
-        connection.execute("CHECKPOINT")
+        if not is_aside or migration is MIGRATIONS[-1]:
+            connection.execute("CHECKPOINT")

@@ -47,15 +47,18 @@ class Breaker:
     is_down: bool = False
     tried_at: float | None = None
 
-    async def admit(self) -> float:
+    async def admit(self, *, begun: bool = False) -> float:
         """Waits until the server may be asked; gives the time of that, which `refused` wants.
+
+        Args:
+            begun: What is asked ends something that was begun: it is still asked of a server that answers.
 
         Raises:
             Halted: Nothing further is to be begun.
             UnavailableError: The server has refused for longer than `patience_seconds`.
         """
         while True:
-            if self.halted:
+            if self.halted and not (begun and self.refused_since is None):
                 raise Halted
             if self.given_up is not None:
                 raise UnavailableError(

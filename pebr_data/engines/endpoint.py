@@ -127,8 +127,12 @@ class Endpoint:
         """The models it serves."""
         return (await self._ask("GET", "/models", None, ModelList)).data
 
-    async def complete(self, payload: dict[str, Any]) -> Reply:
+    async def complete(self, payload: dict[str, Any], *, begun: bool = False) -> Reply:
         """The answer to a chat completion.
+
+        Args:
+            payload: The request.
+            begun: As for `Breaker.admit`.
 
         Raises:
             Broken: Every attempt gave an unusable answer.
@@ -136,9 +140,9 @@ class Endpoint:
             Rejected: The server refuses the request.
             UnavailableError: The server is down for too long, or refuses the key, the address or the model.
         """
-        return await self._ask("POST", "/chat/completions", payload, Reply)
+        return await self._ask("POST", "/chat/completions", payload, Reply, begun)
 
-    async def _ask(self, method: str, path: str, payload: Any, kind: type[Answer]) -> Answer:
+    async def _ask(self, method: str, path: str, payload: Any, kind: type[Answer], begun: bool = False) -> Answer:
         from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
         attempts = AsyncRetrying(
@@ -147,13 +151,13 @@ class Endpoint:
             wait=wait_random_exponential(multiplier=FIRST_RETRY_SECONDS, max=10),
             reraise=True,
         )
-        return await attempts(self._ask_once, method, path, payload, kind)
+        return await attempts(self._ask_once, method, path, payload, kind, begun)
 
-    async def _ask_once(self, method: str, path: str, payload: Any, kind: type[Answer]) -> Answer:
+    async def _ask_once(self, method: str, path: str, payload: Any, kind: type[Answer], begun: bool) -> Answer:
         import httpx
 
         while True:
-            admitted_at = await self.breaker.admit()
+            admitted_at = await self.breaker.admit(begun=begun)
             try:
                 response = await self._client.request(method, self.options.base_url + path, json=payload)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:

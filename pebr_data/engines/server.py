@@ -276,8 +276,9 @@ class _Run:
     async def _count_images(self, asked: _Asked, num_prompt_tokens: int | None) -> int:
         """Prompt tokens with the images less those without."""
         text = [part for part in asked.content if part["type"] != "image_url"]
+        # The rollout that it is for has been answered: without this it would be thrown away when the probe is stopped.
         without = await self.endpoint.complete(
-            {"model": self.model, "messages": [{"role": "user", "content": text}], "max_tokens": 1}
+            {"model": self.model, "messages": [{"role": "user", "content": text}], "max_tokens": 1}, begun=True
         )
         if num_prompt_tokens is None or without.usage is None:
             raise UnavailableError(

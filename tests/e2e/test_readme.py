@@ -88,7 +88,7 @@ def sample_id(place: Path) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_the_commands_of_the_readme_run_in_order(workplace: Path) -> None:
     environment = {
         **os.environ,

@@ -91,7 +91,7 @@ def hold(tmp_path: Path):
 
     yield start
     for holder in holders:
-        holder.communicate("done\n", timeout=20)
+        holder.communicate("done\n", timeout=240)
 
 
 @pytest.mark.parametrize("read_only", [True, False])
@@ -109,7 +109,7 @@ def test_opening_waits_until_the_holder_lets_go(tmp_path: Path, hold) -> None:
     assert holder.stdin is not None
     timer = threading.Timer(0.3, lambda: (holder.stdin.write("done\n"), holder.stdin.flush()))
     timer.start()
-    with Catalog.open(tmp_path, wait_seconds=20.0) as catalog:
+    with Catalog.open(tmp_path, wait_seconds=240.0) as catalog:
         assert catalog.names() == []
 
 

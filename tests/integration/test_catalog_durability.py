@@ -36,15 +36,21 @@ for batch in range(first, 1_000_000):
     print(batch, flush=True)
 """
 
+# Says how far it is and, where a number of lines is given, waits for its end after as many.
 BUILDER = """
-import sys
+import itertools, sys, time
 from pathlib import Path
 from pebr_data.catalog import ingest
 from pebr_data.config import load_catalog_config
 ingest.BATCH_SIZE = 16
 config = load_catalog_config(Path(sys.argv[2]))
-print("batch 0", flush=True)
-result = ingest.build(config, Path(sys.argv[1]), progress=lambda source, done: print("batch", done, flush=True))
+last, said = int(sys.argv[3]) if sys.argv[3:] else 0, itertools.count(1)
+def say(source, done):
+    print("batch", done, flush=True)
+    if next(said) == last:
+        time.sleep(600)
+say("", 0)
+result = ingest.build(config, Path(sys.argv[1]), progress=say)
 print("done", sum(result.samples.values()), flush=True)
 """
 
@@ -94,7 +100,9 @@ def shapes(tmp_path: Path) -> Path:
 def test_a_killed_build_is_finished_by_the_next_one(tmp_path: Path, shapes: Path) -> None:
     store = tmp_path / "store"
     for after_lines, delay_seconds in ((1, 0.02), (2, 0.0), (4, 0.01)):
-        lines = run_and_kill(BUILDER, str(store), str(shapes), after_lines=after_lines, delay_seconds=delay_seconds)
+        # However late the kill comes, the build is a batch further at most.
+        given = (BUILDER, str(store), str(shapes), str(after_lines + 1))
+        lines = run_and_kill(*given, after_lines=after_lines, delay_seconds=delay_seconds)
         assert not lines[-1].startswith("done")
         assert [path.name for path in store.glob("images/**/*") if path.is_file() and not path.stat().st_size] == []
     command = [sys.executable, "-c", BUILDER, str(store), str(shapes)]

@@ -89,7 +89,7 @@ with Catalog.open(store) as catalog:
 def run(work: str, store: Path, where: str, when: str, number: int) -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, "-c", WRAP + work, str(store), where, when, str(number)],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120,
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=240,
     )  # fmt: skip
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
     return done.returncode, done.stdout
@@ -242,7 +242,7 @@ def test_a_full_disk_loses_nothing_acknowledged(tmp_path: Path) -> None:
     fill(store, {"train": 2})
     done = subprocess.run(
         [sys.executable, "-c", FULL, str(store)],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120,
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=240,
     )  # fmt: skip
     *batches, last = done.stdout.splitlines()
     assert last == "refused 74", done.stderr

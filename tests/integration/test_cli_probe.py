@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from pebr_data.catalog.store import Catalog
 from pebr_data.cli import main
 from pebr_data.engines.base import ENGINES, Request, Sampling
 from pebr_data.probe import keep, rounds
+from pebr_data.probe.progress import read_progress
 from pebr_data.types import Generation, RolloutKey
 
 CATALOG = """\
@@ -234,8 +236,11 @@ def test_the_status_of_a_probe_is_told_while_it_runs_and_after(
 
     def look(made: int) -> None:
         if made == 9:
+            # What was made is kept by another thread.
+            while [run.num_done for path in place.glob("store/probes/*") for run in read_progress(path)] != [8]:
+                time.sleep(0.01)
             code = "from pebr_data.cli import main; main(['probe', 'status', 'small.yaml', '--json'])"
-            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=True)
             seen.extend(json.loads(done.stdout))
 
     engine.before = look

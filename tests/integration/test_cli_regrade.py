@@ -61,7 +61,7 @@ def pebr_data(place: Path, argv: Sequence[str], after: str = "") -> subprocess.C
     code = f"import sys\nfrom pebr_data.cli import main\ncode = main({list(argv)!r})\n{after}\nsys.exit(code)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=place, env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code], cwd=place, env=environment, capture_output=True, text=True, timeout=240
     )
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +30,7 @@ from pebr_data.types import Outcome, Rollout, RolloutKey
 from tests import scripted_engine
 from tests.probed_store import fill, fingerprint
 from tests.scripted_engine import SCRIPT, completion
-from tests.scripted_server import Fault, once, serving, slowly
+from tests.scripted_server import Fault, once, serving
 
 ray = pytest.importorskip("ray", reason="needs Ray: pip install 'pebr[ray]'")
 pytestmark = [pytest.mark.alone, pytest.mark.ray, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -193,7 +194,9 @@ def test_a_signal_ends_the_command_in_good_order(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PEBR_STORE", raising=False)
     with serving() as server:
-        server.script = slowly(0.02)
+        # The task in hand, 512 rollouts, is not done before the signal was sent.
+        sent = threading.Event()
+        server.script = lambda body: None if len(server.rollouts_asked) < 100 else sent.wait() and None
         (tmp_path / "small.yaml").write_text(CATALOG.format(url=server.base_url), encoding="utf-8")
         assert main(["build", "small.yaml"]) == 0
         probe = subprocess.Popen(
@@ -209,14 +212,16 @@ def test_a_signal_ends_the_command_in_good_order(
                 assert probe.poll() is None, probe.communicate()
                 time.sleep(0.1)
             send(probe.pid, number)
-            out, err = probe.communicate(timeout=200)
+            sent.set()
+            out, err = probe.communicate(timeout=600)
         finally:
+            sent.set()
             if probe.poll() is None:
                 os.killpg(probe.pid, signal.SIGKILL)
         assert (probe.returncode, out) == (code, ""), err
         assert "Traceback" not in err
         assert "go on with: pebr-data probe small.yaml --model scripted" in err
-        # The task in hand, 512 rollouts, was finished, and kept.
+        # It was finished, and kept.
         (spool,) = (tmp_path / "store" / "probes").glob("*/spool")
         assert sum(len(segment.rollouts) for segment in read_spool(spool)) == len(server.rollouts_asked) == 512
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pebr_data.grading.workers.paper import paper_answer, paper_equal, paper_equal_many
-from pebr_data.grading.workers.worker import WorkerPool
 from tests.fixtures.hostile_answers import ANSWERS, GOLD, SENTINEL
+from tests.patient_pool import PatientPool
 
 RIGHT = [
     *(("B", "B"), ("(B)", "B"), ("5", "5.0"), ("1.5", "3/2"), ("1,000", "1000"), (r"\frac{1}{2}", "0.5")),
@@ -26,18 +26,9 @@ MISTAKEN_FOR_RIGHT = [
 ]
 
 
-def _pool(deadline_seconds: float) -> WorkerPool:
-    return WorkerPool(
-        "pebr_data.grading.workers.paper_child:compare",
-        num_workers=2,
-        deadline_seconds=deadline_seconds,
-        retry_deadline_seconds=deadline_seconds,
-    )
-
-
 @pytest.fixture(scope="module")
-def pool() -> Iterator[WorkerPool]:
-    with _pool(deadline_seconds=20.0) as pool:
+def pool() -> Iterator[PatientPool]:
+    with PatientPool("pebr_data.grading.workers.paper_child:compare", num_workers=2) as pool:
         yield pool
 
 
@@ -63,25 +54,25 @@ def test_the_answer_is_the_rest_of_the_markers_line_or_everything(completion: st
     [(RIGHT, True), (WRONG, False), (MISTAKEN_FOR_WRONG, False), (MISTAKEN_FOR_RIGHT, True)],
     ids=["right", "wrong", "mistaken for wrong", "mistaken for right"],
 )
-def test_the_verdict_is_mathrulers(pool: WorkerPool, pairs: list[tuple[str, str]], equal: bool) -> None:
+def test_the_verdict_is_mathrulers(pool: PatientPool, pairs: list[tuple[str, str]], equal: bool) -> None:
     verdicts = paper_equal_many(pairs, pool=pool)
     assert [pair for pair, verdict in zip(pairs, verdicts, strict=True) if verdict.equal is not equal] == []
 
 
-def test_a_response_without_the_marker_is_wrong_however_it_ends(pool: WorkerPool) -> None:
+def test_a_response_without_the_marker_is_wrong_however_it_ends(pool: PatientPool) -> None:
     assert paper_equal(paper_answer("Counting them gives 5. The answer is 5"), "5", pool=pool).equal is False
 
 
-def test_what_mathruler_hangs_on_has_no_verdict_and_the_next_one_is_right() -> None:
-    asked = [("100000000!", GOLD), ("x" * 70_000, "3"), ("3.0", "3")]
-    with _pool(deadline_seconds=1.0) as pool:
-        hanging, long, right = paper_equal_many(asked, pool=pool)
+def test_what_mathruler_hangs_on_has_no_verdict_and_the_next_one_is_right(pool: PatientPool) -> None:
+    with pool.hurried(1.0, 1.0):
+        hanging = paper_equal("100000000!", GOLD, pool=pool)
+    long, right = paper_equal_many([("x" * 70_000, "3"), ("3.0", "3")], pool=pool)
     assert (hanging.equal, hanging.failure) == (None, "timeout")
     assert (long.equal, long.failure) == (None, "refused")
     assert right.equal is True
 
 
-def test_no_answer_is_run_as_code(pool: WorkerPool, tmp_path: Path) -> None:
+def test_no_answer_is_run_as_code(pool: PatientPool, tmp_path: Path) -> None:
     sentinel = tmp_path / "s"
     octal = "".join(rf"\textbackslash {ord(char):o}" for char in f"open('{sentinel}','w')")
     answers = [text.replace(SENTINEL, str(sentinel)) for text in ANSWERS.values() if SENTINEL in text]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -15,14 +16,14 @@ from typing import Any
 import pytest
 
 from pebr_data.grading.workers.batch import Reply
-from pebr_data.grading.workers.worker import WorkerPool
+from tests.patient_pool import PatientPool
 
 ODD = "tests.fixtures.odd_jobs:do"
 
 
 @pytest.fixture(scope="module")
-def pool() -> Iterator[WorkerPool]:
-    with WorkerPool(ODD, num_workers=2, deadline_seconds=0.3, retry_deadline_seconds=0.6) as pool:
+def pool() -> Iterator[PatientPool]:
+    with PatientPool(ODD, num_workers=2) as pool:
         pool.run(["start"])
         yield pool
 
@@ -41,21 +42,26 @@ def test_in_a_daemonic_child_process(method: str) -> None:
 
 def _ask_in_child(function: str) -> list[Any]:
     assert multiprocessing.current_process().daemon
-    with WorkerPool(function, num_workers=1, deadline_seconds=0.1, retry_deadline_seconds=0.1) as pool:
-        return [pool.run(["child"])[0].value[0], pool.run([["hang"]])[0].value]
+    with PatientPool(function, num_workers=1) as pool:
+        answered = pool.run(["child"])[0].value[0]
+        with pool.hurried(0.1, 0.1):
+            return [answered, pool.run([["hang"]])[0].value]
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_forked_child_starts_its_own_workers_and_leaves_ours_alone(pool: WorkerPool) -> None:
+def test_a_forked_child_starts_its_own_workers_and_leaves_ours_alone(pool: PatientPool) -> None:
     pool.run(range(10))
     ours = set(pool.process_ids())
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
-        reply = pool.run(["child"])[0]
-        os.write(writer, b"right" if value(reply) == "child" and reply.value[1] not in ours else b"wrong")
-        pool.close()
-        os._exit(0)
+        try:
+            reply = pool.run(["child"])[0]
+            os.write(writer, b"right" if value(reply) == "child" and reply.value[1] not in ours else b"wrong")
+            pool.close()
+            os._exit(0)
+        finally:
+            os._exit(1)
     os.close(writer)
     with os.fdopen(reader, "rb") as file:
         assert file.read() == b"right"
@@ -63,7 +69,7 @@ def test_a_forked_child_starts_its_own_workers_and_leaves_ours_alone(pool: Worke
     assert pool.run(["parent"])[0].value[1] in ours
 
 
-def test_the_process_workers_come_from_is_replaced_too(pool: WorkerPool) -> None:
+def test_the_process_workers_come_from_is_replaced_too(pool: PatientPool) -> None:
     pool.run(range(10))
     os.kill(_parent_of(pool.process_ids()[0]), signal.SIGKILL)
     assert [value(reply) for reply in pool.run(range(10))] == list(range(10))
@@ -71,8 +77,9 @@ def test_the_process_workers_come_from_is_replaced_too(pool: WorkerPool) -> None
 
 def test_closing_leaves_no_process_and_no_descriptor_and_is_not_the_end() -> None:
     before = _num_descriptors()
-    with WorkerPool(ODD, num_workers=2, deadline_seconds=0.1, retry_deadline_seconds=0.1) as pool:
-        pool.run([["hang"], *range(10)])
+    with PatientPool(ODD, num_workers=2) as pool:
+        with pool.hurried(0.1, 0.1):
+            pool.run([["hang"], *range(10)])
         pids = [*pool.process_ids(), _parent_of(pool.process_ids()[0])]
     assert _num_descriptors() == before
     assert _gone(pids)
@@ -88,9 +95,11 @@ from pebr_data.grading.workers.worker import WorkerPool
 pool = WorkerPool({ODD!r}, num_workers=2)
 pool.run(range(10))
 pids = pool.process_ids()
-threading.Thread(target=lambda: pool.run([["hang"]]), daemon=True).start()
-time.sleep(0.1)
 print(*pids, pathlib.Path(f"/proc/{{pids[0]}}/stat").read_text().rpartition(")")[2].split()[1], flush=True)
+threading.Thread(target=lambda: pool.run([["hang"]]), daemon=True).start()
+while len(pool.process_ids()) == 2:
+    time.sleep(0.01)
+time.sleep(0.1)
 {ending}
 """
     done = subprocess.run([sys.executable, "-X", "dev", "-c", script], capture_output=True, text=True, env=_paths())
@@ -109,12 +118,13 @@ def _parent_of(pid: int) -> int:
 
 
 def _num_descriptors() -> int:
+    gc.collect()
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def _gone(pids: list[int]) -> bool:
     """Whether no process of these runs, soon."""
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     while any(_runs(pid) for pid in pids) and time.monotonic() < until:
         time.sleep(0.02)
     return not any(_runs(pid) for pid in pids)

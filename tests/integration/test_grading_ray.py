@@ -33,7 +33,7 @@ def test_tasks_and_actors_grade_as_the_driver_does() -> None:
     wanted = outcomes(ASKS_A_WORKER)
     assert wanted == [Outcome.CORRECT, Outcome.WRONG]
     task = ray.remote(outcomes)
-    assert ray.get([task.remote(ASKS_A_WORKER) for _ in range(4)], timeout=120) == [wanted] * 4
+    assert ray.get([task.remote(ASKS_A_WORKER) for _ in range(4)], timeout=240) == [wanted] * 4
 
     @ray.remote
     class Judge:
@@ -42,5 +42,5 @@ def test_tasks_and_actors_grade_as_the_driver_does() -> None:
 
     judges = [Judge.remote() for _ in range(2)]
     assert (
-        ray.get([judge.judge.remote(ASKS_A_WORKER) for judge in judges for _ in range(2)], timeout=120) == [wanted] * 4
+        ray.get([judge.judge.remote(ASKS_A_WORKER) for judge in judges for _ in range(2)], timeout=240) == [wanted] * 4
     )

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pebr_data.grading.workers.guard import refusal
 from pebr_data.grading.workers.latex import as_latex
 from pebr_data.grading.workers.symbolic import WARM_UP, symbolic_equal, symbolic_equal_many
-from pebr_data.grading.workers.worker import WorkerPool
 from tests.fixtures.hostile_answers import ANSWERS, GOLD, SENTINEL
+from tests.patient_pool import PatientPool
 
 EQUAL = [
     (r"\sqrt{12}", r"2\sqrt{3}"),
@@ -71,65 +71,51 @@ DIFFERENT = [
 UNPARSED = ["the red one", "cat", "x+", r"\frac{1}{", "not 7 but 8", "1 2 3", "٣", r"\operatorname{open}(x)"]
 
 
-def _pool(deadline_seconds: float) -> WorkerPool:
-    return WorkerPool(
-        "pebr_data.grading.workers.symbolic_child:compare",
-        warm_up=WARM_UP,
-        num_workers=2,
-        deadline_seconds=deadline_seconds,
-        retry_deadline_seconds=deadline_seconds,
-    )
-
-
 @pytest.fixture(scope="module")
-def pool() -> Iterator[WorkerPool]:
-    with _pool(deadline_seconds=20.0) as pool:
-        yield pool
-
-
-@pytest.fixture
-def hasty_pool() -> Iterator[WorkerPool]:
-    with _pool(deadline_seconds=1.0) as pool:
+def pool() -> Iterator[PatientPool]:
+    with PatientPool("pebr_data.grading.workers.symbolic_child:compare", warm_up=WARM_UP, num_workers=2) as pool:
         yield pool
 
 
 @pytest.mark.parametrize("swapped", [False, True])
-def test_equal_expressions_are_equal_whichever_is_the_gold(pool: WorkerPool, swapped: bool) -> None:
+def test_equal_expressions_are_equal_whichever_is_the_gold(pool: PatientPool, swapped: bool) -> None:
     pairs = [(gold, answer) if swapped else (answer, gold) for answer, gold in EQUAL]
     verdicts = symbolic_equal_many(pairs, pool=pool)
     assert [pair for pair, verdict in zip(pairs, verdicts, strict=True) if verdict.equal is not True] == []
 
 
 @pytest.mark.parametrize("swapped", [False, True])
-def test_different_expressions_are_not_whichever_is_the_gold(pool: WorkerPool, swapped: bool) -> None:
+def test_different_expressions_are_not_whichever_is_the_gold(pool: PatientPool, swapped: bool) -> None:
     pairs = [(gold, answer) if swapped else (answer, gold) for answer, gold in DIFFERENT]
     verdicts = symbolic_equal_many(pairs, pool=pool)
     assert [pair for pair, verdict in zip(pairs, verdicts, strict=True) if verdict.equal is not False] == []
 
 
-def test_what_is_no_expression_has_no_verdict(pool: WorkerPool) -> None:
+def test_what_is_no_expression_has_no_verdict(pool: PatientPool) -> None:
     verdicts = symbolic_equal_many([(text, "8") for text in UNPARSED], pool=pool)
     assert [(v.equal, v.failure) for v in verdicts] == [(None, "unparsed")] * len(UNPARSED)
     assert all("answer" in verdict.reason for verdict in verdicts)
     assert "gold" in symbolic_equal("8", "the red one", pool=pool).reason
 
 
-def test_every_kind_of_no_verdict_is_told_apart_and_the_next_verdict_is_right(hasty_pool: WorkerPool) -> None:
+def test_every_kind_of_no_verdict_is_told_apart_and_the_next_verdict_is_right(pool: PatientPool) -> None:
     hostile = {
         "tower of five": "refused",
         "null byte": "refused",
         "megabyte of digits": "refused",
         "import": "unparsed",
-        "binomial": "timeout",
     }
     pairs = [pair for name in hostile for pair in ((ANSWERS[name], GOLD), (r"\sqrt{12}", GOLD))]
-    verdicts = symbolic_equal_many(pairs, pool=hasty_pool)
+    verdicts = symbolic_equal_many(pairs, pool=pool)
     assert [verdict.failure for verdict in verdicts[::2]] == list(hostile.values())
     assert {verdict.equal for verdict in verdicts[1::2]} == {True}
-    assert symbolic_equal("1/0", "1/0", pool=hasty_pool).failure == "error"
+    assert symbolic_equal("1/0", "1/0", pool=pool).failure == "error"
+    with pool.hurried(1.0, 1.0):
+        assert symbolic_equal(ANSWERS["binomial"], GOLD, pool=pool).failure == "timeout"
+    assert symbolic_equal(r"\sqrt{12}", GOLD, pool=pool).equal is True
 
 
-def test_no_answer_is_run_as_code(pool: WorkerPool, tmp_path: Path) -> None:
+def test_no_answer_is_run_as_code(pool: PatientPool, tmp_path: Path) -> None:
     sentinel = tmp_path / "sentinel"
     answers = [text.replace(SENTINEL, str(sentinel)) for text in ANSWERS.values() if SENTINEL in text]
     assert len(answers) > 10

@@ -17,6 +17,7 @@ from tests.hostile_files import HOSTILE, png
 
 ROOT = Path(__file__).parents[2]
 MAX_SECONDS = 10
+"""Of the processor; what else runs on the machine does not count."""
 MAX_BYTES = 2**30
 NETWORK = {f"socket.{name}" for name in ("getaddrinfo", "gethostbyname", "connect", "sendto", "sendmsg", "bind")}
 """Audit events of a process that uses a network."""
@@ -41,7 +42,7 @@ def read_all(folder: Path) -> None:
     for name, hostile in HOSTILE.items():
         model = WebDatasetSourceConfig if hostile.kind == "webdataset" else TableSourceConfig
         config = model.model_validate({"type": hostile.kind, "name": "bad", "files": name})
-        started = time.monotonic()
+        started = time.process_time()
         opened.clear()
         asked.clear()
         good, reasons, error = 0, [], None
@@ -56,7 +57,7 @@ def read_all(folder: Path) -> None:
         outside = [path for path in opened if "secret" in path or "etc/outside" in path]
         status = Path("/proc/self/status").read_text()
         peak = int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) * 1024  # type: ignore[index]
-        print(json.dumps([name, good, reasons, error, time.monotonic() - started, peak, outside, asked]), flush=True)
+        print(json.dumps([name, good, reasons, error, time.process_time() - started, peak, outside, asked]), flush=True)
     asked.clear()
     with socket.socket() as own:
         own.connect_ex(("127.0.0.1", 9))
@@ -72,7 +73,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     for name, hostile in HOSTILE.items():
         hostile.make(folder / name)
     code = f"from pathlib import Path\nfrom {__name__} import read_all\nread_all(Path({str(folder)!r}))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=200)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-2000:]
     return {name: rest for name, *rest in map(json.loads, done.stdout.splitlines())}
 

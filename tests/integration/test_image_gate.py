@@ -41,10 +41,10 @@ worker.main()
 
 
 @pytest.fixture
-def bewitched(monkeypatch: pytest.MonkeyPatch) -> Iterator[ImageGate]:
+def bewitched(monkeypatch: pytest.MonkeyPatch, word: str) -> Iterator[ImageGate]:
     """A gate whose children do what an image tells them: decoders that crash on demand are hard to come by."""
     monkeypatch.setattr(gate_module, "COMMAND", (sys.executable, "-P", "-c", BEWITCHED))
-    gate = ImageGate(num_workers=1, deadline_seconds=3.0)
+    gate = ImageGate(num_workers=1, deadline_seconds=3.0 if word == "hang" else 120.0)
     yield gate
     gate.close()
 

@@ -32,7 +32,7 @@ class Slow:
         self.kept: list[int] = []
 
     def keep(self, spool: Any, made: Iterable[Made]) -> None:
-        assert self.may.wait(10)
+        assert self.may.wait(240)
         self.kept += [key.index for key, _, _ in made]
 
 

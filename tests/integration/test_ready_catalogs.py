@@ -204,7 +204,7 @@ def test_a_catalog_on_the_hub_asks_for_the_revision_and_says_that_it_was_not_che
 
 def test_the_fixtures_are_what_their_script_makes(tmp_path: Path) -> None:
     shutil.copy(HERE / "make_datasets.py", tmp_path)
-    subprocess.run([sys.executable, tmp_path / "make_datasets.py"], check=True, timeout=60)
+    subprocess.run([sys.executable, tmp_path / "make_datasets.py"], check=True, timeout=240)
     made = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.suffix in (".parquet", ".json")}
     assert len(made) == 13
     for path in made:

@@ -68,6 +68,21 @@ evaluation: {split: test, num_samples: 2, at: [base, reasoning]}
 """
 REASONING_STEPS = 12
 
+# `pebr-train`, which in its last stage goes no further than the eighth step before a file is there.
+HELD = """
+import sys, time
+from pathlib import Path
+from pebr_train import metrics
+from pebr_train.cli import main
+append, gate = metrics.append, Path(sys.argv.pop(1))
+def held(path, step, values):
+    append(path, step, values)
+    while path.parent.name == "reasoning" and step == 8 and not gate.exists():
+        time.sleep(0.01)
+metrics.append = held
+sys.exit(main(sys.argv[1:]))
+"""
+
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -92,7 +107,7 @@ def environment() -> dict[str, str]:
 
 def train(world: Path, runs: str, *extra: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(world, runs, *extra), capture_output=True, text=True, check=False, env=environment(), timeout=280
+        command(world, runs, *extra), capture_output=True, text=True, check=False, env=environment(), timeout=600
     )
 
 
@@ -107,17 +122,20 @@ def finished(world: Path) -> RunDir:
 
 
 def interrupted_at(world: Path, runs: str, when: Callable[[RunDir], bool], number: signal.Signals) -> tuple[int, str]:
-    """Start a run, send it a signal once `when` holds, and give its exit code and what it said."""
-    run = RunDir(world / runs / "trial")
+    """Start a run, send it a signal once `when` holds, and give its exit code and what it said.
+
+    It cannot end before the signal has come, however late that is.
+    """
+    run, gate = RunDir(world / runs / "trial"), world / f"{runs} goes on"
     with subprocess.Popen(
-        command(world, runs), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment()
-    ) as process:
-        for _ in range(4000):
-            if when(run) or process.poll() is not None:
-                break
+        [sys.executable, "-c", HELD, str(gate), *command(world, runs)[3:]],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment(),
+    ) as process:  # fmt: skip
+        while not when(run) and process.poll() is None:
             time.sleep(0.02)
         process.send_signal(number)
-        _, said = process.communicate(timeout=120)
+        gate.touch()
+        _, said = process.communicate(timeout=600)
         return process.returncode, said
 
 

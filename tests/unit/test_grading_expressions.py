@@ -286,8 +286,9 @@ def test_no_text_raises(a: str, b: str) -> None:
     ],
 )
 def test_hostile_texts_are_answered_at_once(text: str) -> None:
-    started = time.perf_counter()
+    # The processor's time, so that what else runs on the machine does not count.
+    started = time.process_time()
     for a, b in ((text, text), (text, "1"), ("1", text), (text, r"x=\pm 1")):
         compare_expressions(a, b)
         compare_structures(a, b, equal)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
