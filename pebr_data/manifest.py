@@ -59,7 +59,8 @@ class Manifest(BaseModel):
         num_samples: Rows over all shards.
         columns: Column names, in order.
         shards: The files of rows, in their order.
-        files: All others but the card, which is for people: images beside the shards, a reward for the framework.
+        files: All others: the card, images beside the shards, a reward for the framework. The card of an export by an
+            earlier pebr is not among them.
         code_version: Version of pebr that wrote them.
     """
 

@@ -2,19 +2,26 @@
 
 The forecast is of the policy that was probed and of the accuracy reward. A stage that starts from another model than
 the probed one does not begin with that policy, and each update leads away from it. So there are two spans: the groups
-that were sampled before any update, and the first pass over the mixture, during which the policy is trained. Where the
-first lies in its interval and the second does not, it is the training that shows.
+that were sampled before any update, and the first pass over the mixture, during which the policy is trained.
+
+What tells learning from a wrong forecast is the share of groups without variance given the mean reward that was seen
+(`pebr_data.difficulty.conditional`), of each generation batch, which one policy has sampled: as if that policy had
+learnt all samples alike. Outside that, either the pass rates were misjudged or they have changed by unequal amounts;
+what a stage before has done to them counts as well, where this one does not start from the probed policy.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
+import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from pebr_data.config import CatalogConfig
+from pebr_data.types import ScaleRewards
+from pebr_train.arithmetic import batch_plan
 from pebr_train.recipe import GrpoStage
 from pebr_train.rollouts import RolloutLog
 
@@ -25,7 +32,7 @@ REWARD = "accuracy"
 
 
 class Figure(BaseModel):
-    """A share as it was foreseen, with the 95 % interval of what the run would show, and as the run showed it."""
+    """A figure as it was foreseen, with the 95 % interval of what the run would show, and as the run showed it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,20 +43,44 @@ class Figure(BaseModel):
     within: bool
 
     @classmethod
-    def of(cls, foreseen: Expected, seen: float) -> Figure:
-        """Hold one against the other."""
+    def of(cls, foreseen: Expected, seen: float, factor: float = 1.0) -> Figure:
+        """Hold one against the other, both times `factor`."""
         within = foreseen.low <= seen <= foreseen.high
-        return cls(foreseen=foreseen.mean, low=foreseen.low, high=foreseen.high, seen=seen, within=within)
+        low, mean, high = foreseen.low * factor, foreseen.mean * factor, foreseen.high * factor
+        return cls(foreseen=mean, low=low, high=high, seen=seen * factor, within=within)
+
+
+class GivenReward(BaseModel):
+    """What was to be foreseen of a span once its mean rewards are known.
+
+    Attributes:
+        num_blocks: How many mean rewards: one of each generation batch, or of several small ones together.
+        zero_variance: As of `Span`.
+        shift: By how much, in log-odds, all pass rates together are other than those foreseen, and its 95 % interval.
+        shift_low: Its lower end.
+        shift_high: Its upper end.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    num_blocks: int
+    zero_variance: Figure
+    shift: float
+    shift_low: float
+    shift_high: float
 
 
 class Span(BaseModel):
-    """Some of the first groups of a stage.
+    """Some of the first groups of a stage; what an earlier pebr has not held against the run is None.
 
     Attributes:
         name: Which.
         num_groups: Groups of G completions.
         zero_variance: Share of them whose completions all have the same accuracy.
         mean_reward: Share of their completions that are correct.
+        squared_advantage: As of `pebr_data.difficulty.forecast.Forecast`, of the accuracy alone.
+        tokens_per_update: Completion tokens of an update. None too where no length is known from the probe.
+        given_reward: The zero-variance share, given the mean rewards that were seen.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -58,6 +89,25 @@ class Span(BaseModel):
     num_groups: int
     zero_variance: Figure
     mean_reward: Figure
+    squared_advantage: Figure | None = None
+    tokens_per_update: Figure | None = None
+    given_reward: GivenReward | None = None
+
+    @property
+    def verdict(self) -> str:
+        """What the zero-variance share says, in words; empty where it was not held against the mean rewards."""
+        if self.given_reward is None:
+            return ""
+        if self.zero_variance.within:
+            return "as foreseen of the policy that was probed"
+        if self.given_reward.zero_variance.within:
+            return (
+                "not as foreseen of the policy that was probed, but as of one that has learnt all samples alike since"
+            )
+        return (
+            "not as foreseen, not even of a policy that has learnt all samples alike since: pass rates were misjudged, "
+            "or have changed by unequal amounts"
+        )
 
 
 class FirstPass(BaseModel):
@@ -67,6 +117,7 @@ class FirstPass(BaseModel):
         probed: The label of the model that was probed.
         started_from: The label of the model that the stage starts from.
         spans: What was foreseen of the samples in each span, and what was seen.
+        scale_rewards: What the squared advantage holds under; None in the records of an earlier pebr.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -74,10 +125,23 @@ class FirstPass(BaseModel):
     probed: str
     started_from: str
     spans: tuple[Span, ...]
+    scale_rewards: ScaleRewards | None = None
+
+
+def scale_rewards_of(stage: GrpoStage) -> ScaleRewards:
+    """The stage's `scale_rewards`, by the names that TRL has for its booleans; TRL's default where it says nothing."""
+    asked = stage.trl.get("scale_rewards", "group")
+    return cast(ScaleRewards, {True: "group", False: "none"}.get(asked, asked))
 
 
 def check_forecast(
-    stage: GrpoStage, config: CatalogConfig, store: Path, probe_id: str, num_samples: int, log: RolloutLog
+    stage: GrpoStage,
+    config: CatalogConfig,
+    store: Path,
+    probe_id: str,
+    num_samples: int,
+    log: RolloutLog,
+    num_processes: int = 1,
 ) -> tuple[Span, ...]:
     """The spans of a finished stage.
 
@@ -88,6 +152,7 @@ def check_forecast(
         probe_id: That probe.
         num_samples: Samples in the mixture.
         log: The stage's completions.
+        num_processes: That trained it.
 
     Returns:
         Nothing when no accuracy was logged.
@@ -95,29 +160,66 @@ def check_forecast(
     Raises:
         BusyError: Another process keeps the catalog.
     """
+    from pebr_data.difficulty.conditional import blocks_of
+    from pebr_data.difficulty.lengths import expected_tokens
+    from pebr_data.select.forecast import read_lengths
     from pebr_data.select.pool import learn_split, read_rates
 
     assert stage.mixture is not None
     groups = log.groups(REWARD)
     if groups.is_empty():
         return ()
-    samples = read_rates(config, store, probe_id, [stage.mixture]).samples
-    known = learn_split(samples, config.mixtures[stage.mixture].split)
+    rates = read_rates(config, store, probe_id, [stage.mixture])
+    known = learn_split(rates.samples, config.mixtures[stage.mixture].split)
     redrawn = known.redrawn()
+    size, scale = stage.num_generations, scale_rewards_of(stage)
+    per_update = batch_plan(stage, num_processes, num_samples).completions_per_update
     batches = groups["step"].unique().sort()
     in_a_pass = max(1, num_samples // groups.filter(step=batches[0]).height)
     spans = []
     for name, num_batches in (("before any update", 1), ("first pass", in_a_pass)):
         seen = groups.filter(pl.col("step").is_in(batches[:num_batches].to_list()))
-        chosen = seen.join(samples, on="sample_id", maintain_order="left")
-        foreseen = known.forecast(chosen, stage.num_generations, redrawn=redrawn)
-        alike = float((seen["low"] == seen["high"]).sum()) / len(seen)
+        chosen = seen.join(rates.samples, on="sample_id", maintain_order="left")
+        foreseen = known.forecast(chosen, size, scale, redrawn=redrawn)
+        lengths = read_lengths(config, store, rates, {name: chosen["sample_id"]})[name]
+        tokens = None
+        if not lengths.is_empty():
+            each = expected_tokens(lengths, foreseen.mean_reward, len(seen), size)
+            tokens = Figure.of(each, _total(seen, "num_tokens") / _total(seen, "num"), per_update)
+        alike = _mean(seen, pl.col("low") == pl.col("high"))
+        block = blocks_of(seen["step"].to_numpy())
+        correct = (seen["mean"] * size).round().to_numpy()
+        total = np.bincount(block, weights=correct).astype(np.int64)
+        given = known.forecast_given_reward(chosen, block, total, size, redrawn=redrawn)
         spans.append(
             Span(
                 name=name,
                 num_groups=len(seen),
                 zero_variance=Figure.of(foreseen.zero_variance, alike),
-                mean_reward=Figure.of(foreseen.mean_reward, float(seen["mean"].sum()) / len(seen)),
+                mean_reward=Figure.of(foreseen.mean_reward, _mean(seen, pl.col("mean"))),
+                squared_advantage=Figure.of(foreseen.squared_advantage, _mean(seen, _squared_advantage(scale))),
+                tokens_per_update=tokens,
+                given_reward=GivenReward(
+                    num_blocks=given.num_blocks,
+                    zero_variance=Figure.of(given.zero_variance, alike),
+                    shift=given.shift.mean,
+                    shift_low=given.shift.low,
+                    shift_high=given.shift.high,
+                ),
             )
         )
     return tuple(spans)
+
+
+def _mean(groups: pl.DataFrame, figure: pl.Expr) -> float:
+    return float(groups.select(figure.cast(pl.Float64).mean()).item())
+
+
+def _total(groups: pl.DataFrame, name: str) -> float:
+    return float(groups.select(pl.col(name).sum()).item())
+
+
+def _squared_advantage(scale_rewards: ScaleRewards) -> pl.Expr:
+    """The mean squared advantage of each group: its variance, over G, by that over G - 1 under `group`."""
+    mixed = (pl.col("low") < pl.col("high")).cast(pl.Float64)
+    return mixed * (1.0 - 1.0 / pl.col("num")) if scale_rewards == "group" else pl.col("variance")

@@ -39,15 +39,24 @@ class RolloutLog:
         aside.replace(file)
 
     def groups(self, reward: str) -> pl.DataFrame:
-        """What each group got of one reward: step, prompt_index, sample_id, mean, low and high, in order.
+        """What each group got of one reward, in order; completions and groups that it does not apply to are left out.
 
-        Groups that it does not apply to are left out, as all are where it was not logged.
+        Columns: step, prompt_index, sample_id; num (completions), mean, low, high and variance (over num) of the
+        reward; num_tokens (of all these completions). No rows where the reward was not logged.
         """
         import polars as pl
 
         files = sorted(self.path.glob("step_*_process_*.parquet"))
         column = f"reward_{reward}"
-        schema = pl.Schema({"step": pl.Int64, "prompt_index": pl.Int64, "sample_id": pl.String, column: pl.Float64})
+        schema = pl.Schema(
+            {
+                "step": pl.Int64,
+                "prompt_index": pl.Int64,
+                "sample_id": pl.String,
+                "num_tokens": pl.Int64,
+                column: pl.Float64,
+            }
+        )
         if not files or column not in pl.read_parquet_schema(files[0]):
             each = pl.DataFrame(schema=schema)
         else:
@@ -56,7 +65,14 @@ class RolloutLog:
         return (
             each.drop_nulls(column)
             .group_by("step", "prompt_index", "sample_id")
-            .agg(mean=value.mean(), low=value.min(), high=value.max())
+            .agg(
+                num=pl.len(),
+                mean=value.mean(),
+                low=value.min(),
+                high=value.max(),
+                variance=value.var(ddof=0),
+                num_tokens=pl.col("num_tokens").sum(),
+            )
             .sort("step", "prompt_index")
         )
 

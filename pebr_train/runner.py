@@ -23,7 +23,7 @@ from pebr_train import metrics
 from pebr_train.checkpoints import Checkpoint, newest_complete
 from pebr_train.done import Done, check_files, check_identity, final_files, read_done, write_done
 from pebr_train.evaluation import save_evaluation, saved_identity
-from pebr_train.first_pass import FirstPass, check_forecast
+from pebr_train.first_pass import FirstPass, check_forecast, scale_rewards_of
 from pebr_train.identity import Identities
 from pebr_train.interrupts import Interrupts
 from pebr_train.logs import logged
@@ -211,15 +211,19 @@ class _Attempt:
         if not isinstance(stage, GrpoStage) or stage.mixture is None:
             return None
         log = RolloutLog(self.directory.stage(stage.name).rollouts)
-        spans = check_forecast(stage, self.config, self.store, manifest.probe_id, manifest.num_samples, log)
+        num_samples, num_processes = manifest.num_samples, self.recipe.num_processes
+        spans = check_forecast(stage, self.config, self.store, manifest.probe_id, num_samples, log, num_processes)
         for span in spans:
             told = span.zero_variance
             self.voice.say(
                 f"stage {stage.name}, {span.name}: {told.seen:.1%} of {span.num_groups:,} groups had zero variance in "
                 f"accuracy, foreseen {told.foreseen:.1%} ({told.low:.1%} to {told.high:.1%}): "
-                f"{'within' if told.within else 'outside'} its interval"
+                f"{'within' if told.within else 'outside'} its interval; {span.verdict}"
             )
-        return FirstPass(probed=self.recipe.probe_of(stage), started_from=before, spans=spans) if spans else None
+        if not spans:
+            return None
+        probed, scale = self.recipe.probe_of(stage), scale_rewards_of(stage)
+        return FirstPass(probed=probed, started_from=before, spans=spans, scale_rewards=scale)
 
     def _resume_from(self, directory: StageDir) -> Checkpoint | None:
         checkpoint, torn = newest_complete(directory.checkpoints)

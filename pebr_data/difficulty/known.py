@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
+from pebr_data.difficulty.conditional import GivenReward, forecast_given_reward
 from pebr_data.difficulty.counts import IntArray
 from pebr_data.difficulty.fit import fit_priors, resample_priors
 from pebr_data.difficulty.forecast import Forecast, forecast
@@ -128,6 +129,30 @@ class Known:
         cells = self._cells_of(chosen)
         known, *others = (self._posterior(priors, cells) for priors in (self.priors, *redrawn))
         return forecast(known, num_generations, scale_rewards, alternatives=others, seed=seed)
+
+    def forecast_given_reward(
+        self,
+        chosen: pl.DataFrame,
+        block: IntArray,
+        num_correct: IntArray,
+        num_generations: int,
+        *,
+        redrawn: Sequence[Priors] = (),
+        seed: int = 0,
+    ) -> GivenReward:
+        """What a pass over chosen samples would show, given the mean reward of each block of them.
+
+        Args:
+            chosen: As for `forecast`.
+            block: Which block each is in, [chosen].
+            num_correct: Correct rollouts seen in each, [blocks].
+            num_generations: The training's G, 2 or more.
+            redrawn: As for `forecast`.
+            seed: Of the draws.
+        """
+        cells = self._cells_of(chosen)
+        known, *others = (self._posterior(priors, cells) for priors in (self.priors, *redrawn))
+        return forecast_given_reward(known, block, num_correct, num_generations, alternatives=others, seed=seed)
 
     def posterior_of(self, samples: pl.DataFrame) -> Posterior:
         """What is known of each of these samples; the columns of `CELL`."""

@@ -115,6 +115,15 @@ class Posterior:
         rows /= rows.sum(axis=1, keepdims=True)
         return rows
 
+    def draw(self, rng: np.random.Generator) -> FloatArray:
+        """One draw of every sample's pass rate, each in [0, 1]."""
+        each = np.cumsum(np.concatenate([self.spikes, self.weights], axis=1), axis=1)[self.index]
+        part = np.sum(rng.random(self.index.shape)[..., None] * each[..., -1:] >= each, axis=-1)
+        which, floor = np.maximum(part - 3, 0), self.floor[self.index]
+        betas = floor + (1.0 - floor) * rng.beta(self.a[self.index, which], self.b[self.index])
+        values: FloatArray = np.choose(np.minimum(part, 3), [*np.moveaxis(self.places[self.index], -1, 0), betas])
+        return values
+
     def cdf(self, pass_rate: npt.ArrayLike) -> FloatArray:
         """P(p <= pass_rate); `pass_rate` is one number or one per sample."""
         x = np.asarray(pass_rate, dtype=np.float64)

@@ -89,7 +89,7 @@ configs:
 
 {manifest.num_samples:,} samples chosen by pebr {manifest.code_version} (policy {chosen}).
 Format `{manifest.format}`, images {images}.
-Mixture `{manifest.mixture_id}`; `manifest.json` holds the checksum of every file but this one.
+Mixture `{manifest.mixture_id}`; `manifest.json` holds the checksum of every other file, and of this one as written.
 
 ## Training on it
 

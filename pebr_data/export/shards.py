@@ -78,7 +78,8 @@ def export(
 ) -> Manifest:
     """Write a mixture's samples as shards, with prompts and images as the probe showed them.
 
-    The same mixture always gives the same bytes. A directory that already holds it, intact, is left alone.
+    The same mixture, with the same rollouts and checks behind it, always gives the same bytes. A directory that already
+    holds it, intact, is left alone; one in which a file differs from its checksum, the card too, is written anew.
 
     Args:
         store: The store that the mixture was selected in.
@@ -128,8 +129,8 @@ def export(
             code_version=__version__,
         )
         companions = tuple(_write_text(aside, name, text) for name, text in sorted(layout.companions(manifest).items()))
-        manifest = manifest.model_copy(update={"files": (*companions, *beside.files)})
-        _write_text(aside, CARD_FILE, card(manifest, contents, layout.usage(manifest)))
+        its_card = _write_text(aside, CARD_FILE, card(manifest, contents, layout.usage(manifest)))
+        manifest = manifest.model_copy(update={"files": (its_card, *companions, *beside.files)})
         _write_text(aside, MANIFEST_FILE, manifest.to_text())
         move(aside, target)
     return manifest.at(target)

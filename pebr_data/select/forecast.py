@@ -108,7 +108,7 @@ def forecast_mixtures(
 
     known = dict(rates.known)
     redrawn = {}
-    lengths = _lengths(config, store, rates, kept)
+    lengths = read_lengths(config, store, rates, kept)
     pace = find_pace(store, rates.probe.fingerprint, ())
     foreseen: dict[str, MixtureForecast | None] = {}
     for name, sample_ids in kept.items():
@@ -137,10 +137,20 @@ def forecast_mixtures(
     return foreseen
 
 
-def _lengths(
+def read_lengths(
     config: CatalogConfig, store: Path, rates: Rates, kept: Mapping[str, pl.Series]
 ) -> dict[str, pl.DataFrame]:
-    """The completion lengths of a part of each mixture's samples."""
+    """The completion lengths of a part of each mixture's samples, for `expected_tokens`.
+
+    Args:
+        config: The catalog YAML.
+        store: The store.
+        rates: What the mixtures were chosen by.
+        kept: The mixtures' sample ids in the order of a draw, by name.
+
+    Returns:
+        By name, the rows of `Catalog.completion_lengths`; none where no sample was probed.
+    """
     probed = rates.samples.filter(pl.col("num_rollouts") > 0).select("sample_id")
     # Training sees a mixture in the order of a draw, so its head is a random part of it.
     heads = {

@@ -17,6 +17,7 @@ from pebr_train.done import read_done
 from pebr_train.evaluation import Evaluation, load_evaluation
 from pebr_train.recipe import BASE
 from pebr_train.report.difficulty import correct_counts, skill_bands
+from pebr_train.report.forecast import figures, quantity
 from pebr_train.report.gallery import gallery
 from pebr_train.report.histogram import histogram
 from pebr_train.report.provenance import provenance
@@ -117,7 +118,8 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, number=number, points=_points, duration=_duration)
+    environment.filters.update(percent=percent, number=number, points=_points, duration=_duration, quantity=quantity)
+    environment.globals["figures"] = figures
     environment.globals["style"] = Markup(_read("page.css"))
     return environment.get_template("page.html.j2")
 

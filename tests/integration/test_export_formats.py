@@ -140,7 +140,7 @@ def test_the_same_mixture_gives_the_same_bytes_and_the_manifest_covers_them(
     assert files(one.directory) == files(two.directory)
     listed = {file.file: file.sha256 for file in one.checksummed}
     there = {name: digest_bytes(data) for name, data in files(one.directory).items()}
-    assert there.keys() - listed.keys() == {"README.md", "manifest.json"}
+    assert there.keys() - listed.keys() == {"manifest.json"}
     assert {name: there[name] for name in listed} == listed
 
 
@@ -152,17 +152,45 @@ def test_an_export_that_verifies_is_left_alone_and_one_that_does_not_is_written_
 
     manifest = again()
     whole = files(manifest.directory)
-    card = manifest.directory / "README.md"
-    card.write_text("my own notes", encoding="utf-8")
+    assert {"README.md", "reward.py"} < {file.file for file in manifest.files}
+    notes = manifest.directory / "NOTES.md"
+    notes.write_text("my own notes", encoding="utf-8")
     assert again() == manifest
-    assert card.read_text("utf-8") == "my own notes"
+    assert notes.read_text("utf-8") == "my own notes"
+    notes.unlink()
 
-    for file in (manifest.shards[0], *manifest.files[:2]):
+    for file in (manifest.shards[0], *manifest.files[:3]):
         (manifest.directory / file.file).write_bytes(b"torn")
         with pytest.raises(DataError, match="differs from its checksum"):
             load_manifest(manifest.directory)
         again()
         assert files(manifest.directory) == whole
+
+
+def test_an_export_whose_card_has_no_checksum_yet_loads_and_is_left_alone(
+    store: Path, mixture: Mixture, tmp_path: Path
+) -> None:
+    manifest = export(store, mixture, tmp_path / "out")
+    earlier = manifest.model_copy(update={"files": tuple(one for one in manifest.files if one.file != "README.md")})
+    (manifest.directory / "manifest.json").write_text(earlier.to_text(), encoding="utf-8")
+    (manifest.directory / "README.md").write_text("a card of another version", encoding="utf-8")
+    before = files(manifest.directory)
+
+    assert load_manifest(manifest.directory).files == ()
+    assert export(store, mixture, tmp_path / "out") == earlier
+    assert files(manifest.directory) == before
+
+
+def test_a_changed_card_is_named_and_changes_nothing_that_training_reads(
+    store: Path, mixture: Mixture, tmp_path: Path
+) -> None:
+    manifest = export(store, mixture, tmp_path / "out")
+    assert [file.file for file in manifest.files] == ["README.md"]
+    card = manifest.directory / "README.md"
+    card.write_text(card.read_text("utf-8").replace("Format `trl`", "Format `TRL`"), encoding="utf-8")
+    with pytest.raises(DataError, match=r"a file differs from its checksum.*README\.md"):
+        load_manifest(manifest.directory)
+    assert read_manifest(manifest.directory).content == manifest.model_copy(update={"files": ()}).content
 
 
 def test_another_format_is_never_written_over_one(exported: Exported, store: Path, mixture: Mixture) -> None:
@@ -280,7 +308,7 @@ def test_the_card_says_what_it_holds_and_how_to_train_on_it(
         assert said in card
     assert str(place) not in card
     for name in (file.file for file in manifest.files if not file.file.startswith("images/")):
-        assert name in card or name == "dataset_info.json"
+        assert name in card or name in ("dataset_info.json", "README.md")
 
 
 def test_the_card_gives_licences_as_samples_declare_them_and_why_others_were_left_out(tmp_path: Path) -> None:
