@@ -6,6 +6,7 @@ wrapped: its nth call kills the process (SIGKILL) before or after it.
 
 from __future__ import annotations
 
+import functools
 import json
 import lzma
 import os
@@ -86,13 +87,54 @@ with Catalog.open(store) as catalog:
 """
 
 
-def run(work: str, store: Path, where: str, when: str, number: int) -> tuple[int, str]:
-    done = subprocess.run(
-        [sys.executable, "-c", WRAP + work, str(store), where, when, str(number)],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=240,
+# Imports everything once, which takes longer than any of the works; each is run in a fork of it.
+NURSERY = """
+import json, os, sys, traceback
+import pebr_data.catalog.ingest, pebr_data.doctor.repair, pebr_data.probe.run, tests.probed_store
+for line in sys.stdin:
+    code, arguments, *places = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            for number, place in enumerate(["/dev/null", *places]):
+                os.dup2(os.open(place, os.O_RDWR | os.O_CREAT | os.O_TRUNC), number)
+            sys.argv = ["-c", *arguments]
+            exec(code, {"__name__": "__main__"})
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            os._exit(status)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@functools.cache
+def nursery() -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", NURSERY],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    return done.returncode, done.stdout
+
+
+@pytest.fixture(scope="module", autouse=True)
+def end_of_the_nursery() -> Iterator[None]:
+    yield
+    nursery().communicate()
+    nursery.cache_clear()
+
+
+def run(work: str, store: Path, where: str, when: str, number: int) -> tuple[int, str]:
+    out, err = (store.parent / f"{store.name}.{stream}.txt" for stream in ("out", "err"))
+    stdin, stdout = nursery().stdin, nursery().stdout
+    assert stdin is not None and stdout is not None
+    stdin.write(json.dumps([WRAP + work, [str(store), where, when, str(number)], str(out), str(err)]) + "\n")
+    stdin.flush()
+    code = int(stdout.readline())
+    assert code in (0, -signal.SIGKILL), err.read_text()
+    return code, out.read_text()
 
 
 BUILD_POINTS = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -124,9 +125,11 @@ def finished(world: Path) -> RunDir:
 def interrupted_at(world: Path, runs: str, when: Callable[[RunDir], bool], number: signal.Signals) -> tuple[int, str]:
     """Start a run, send it a signal once `when` holds, and give its exit code and what it said.
 
-    It cannot end before the signal has come, however late that is.
+    All before the last stage is that of the finished run. It cannot end before the signal has come, however late.
     """
     run, gate = RunDir(world / runs / "trial"), world / f"{runs} goes on"
+    of_the_last = shutil.ignore_patterns("reasoning", "reasoning.json", "report.html")
+    shutil.copytree(world / "whole" / "trial", run.path, ignore=of_the_last)
     with subprocess.Popen(
         [sys.executable, "-c", HELD, str(gate), *command(world, runs)[3:]],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment(),
