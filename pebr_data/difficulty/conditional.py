@@ -14,10 +14,11 @@ all pass rates and of all these variables, the delta that gives the number seen 
 rollouts are those below it. Drawn again and again this is the conditional distribution, but for a fiducial delta, whose
 difference from a flat prior vanishes with the number of rollouts in a block.
 
-Samples that share a delta are a block: those that one policy was shown. (Blocks by a trait of the samples, such as their
-skill, take up not only what was learnt of it but also what the prior did not know of it.) A block of n groups takes one of their n degrees of freedom away from what is checked; of one group alone
-nothing would be left. A pass outside its conditional interval was not foreseen even if every block learnt: the pass
-rates were misjudged, or samples of one block were learnt to unequal degrees.
+Samples that share a delta are a block: those that one policy was shown. (Blocks by a trait of the samples, such as
+their skill, take up not only what was learnt of it but also what the prior did not know of it.) A block of n groups
+takes one of their n degrees of freedom away from what is checked; of one group alone nothing would be left. A pass
+outside its conditional interval was not foreseen even if every block learnt: the pass rates were misjudged, or samples
+of one block were learnt to unequal degrees.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from scipy.special import expit, logit
 
 from pebr_data.config import CatalogConfig
 from pebr_data.select.mixture import select
@@ -41,15 +42,19 @@ def trained(
     reward: str = "accuracy",
     seed: int = 5,
     stage: GrpoStage = STAGE,
+    shift: float = 0.0,
 ) -> tuple[Span, ...]:
-    """A stage over two epochs whose policy solves a share `learnt` more of what it did not, from the second step on."""
+    """A stage over two epochs whose policy has learnt from the second step on.
+
+    It solves a share `learnt` of what it did not, which is more in log-odds the less it could; or `shift` in log-odds.
+    """
     config, store, mixture, truth = world
     log, rng = RolloutLog(path), np.random.default_rng(seed)
     order = [*mixture.sample_ids, *mixture.sample_ids]
     for step in range(len(order) // PROMPTS):
         shown = order[step * PROMPTS : (step + 1) * PROMPTS]
         p = np.array([truth[one] for one in shown])
-        p = p + (1 - p) * learnt * (step > 0)
+        p = expit(logit(p + (1 - p) * learnt * (step > 0)) + shift * (step > 0))
         outcomes = rng.random((PROMPTS, 8)) < p[:, None]
         columns = {
             "step": [step] * (8 * PROMPTS),
@@ -125,15 +130,25 @@ def test_the_tokens_of_an_update_stand_beside_those_foreseen(
 def test_the_share_given_the_mean_rewards_follows_a_policy_that_learns(
     world: tuple[CatalogConfig, Path, Mixture, dict[str, float]], tmp_path: Path
 ) -> None:
-    first, whole = trained(tmp_path, world, learnt=0.7)
+    first, whole = trained(tmp_path, world, learnt=0.0, shift=1.5)
     assert first.given_reward is not None
     assert whole.given_reward is not None
     assert (first.given_reward.num_blocks, whole.given_reward.num_blocks) == (1, whole.num_groups // PROMPTS)
-    free, seen = whole.zero_variance.foreseen, whole.zero_variance.seen
-    given = whole.given_reward.zero_variance.foreseen
-    assert abs(given - seen) < abs(free - seen) / 2
-    assert whole.verdict.startswith("not as foreseen")
+    assert not whole.zero_variance.within
+    assert whole.given_reward.zero_variance.within
+    assert whole.given_reward.zero_variance.seen == whole.zero_variance.seen
+    assert whole.verdict.endswith("of one that has learnt all samples alike since")
     assert first.verdict == "as foreseen of the policy that was probed"
+
+
+def test_the_share_given_the_mean_rewards_flags_a_policy_that_learns_some_samples_more(
+    world: tuple[CatalogConfig, Path, Mixture, dict[str, float]], tmp_path: Path
+) -> None:
+    _, whole = trained(tmp_path, world, learnt=0.7)
+    assert whole.given_reward is not None
+    assert whole.given_reward.shift_low > 0
+    assert not whole.given_reward.zero_variance.within
+    assert "not even of a policy that has learnt all samples alike since" in whole.verdict
 
 
 def test_a_record_of_an_earlier_version_still_loads() -> None:
