@@ -13,6 +13,7 @@ from pebr_data.cli.draw import draw_image
 from pebr_data.cli.options import DEFAULT_STORE, DEFAULT_WAIT, AsJson, Store, Wait
 from pebr_data.cli.output import name_next, print_json, store_arguments
 from pebr_data.errors import UsageError
+from pebr_data.types import Outcome
 
 if TYPE_CHECKING:
     from pebr_data.catalog.mixtures import Decision
@@ -120,6 +121,7 @@ def _as_json(
                 "probe_id": probe.probe_id,
                 "fingerprint": probe.fingerprint.to_json(),
                 "grader_version": probe.grader_version,
+                **_pass_rate(rollouts),
                 **told.get(probe.probe_id, {}),
                 "perception": {
                     one.part: {"mean": one.mean, "deviation": one.deviation, "noise": one.noise}
@@ -175,12 +177,29 @@ def _print_rollouts(probe: KnownProbe, sample: Sample, rollouts: Sequence[Rollou
         f"\n{fingerprint.model} ({fingerprint.condition}, temperature {fingerprint.temperature:g}), "
         f"probe {probe.probe_id}: {len(rollouts)} rollouts, {num_correct} correct by {probe.grader_version}"
     )
+    rate = _pass_rate(rollouts)
+    if rate["num_rollouts"]:
+        low, high = rate["pass_rate_low"], rate["pass_rate_high"]
+        print(f"  pass rate between {low:.2f} and {high:.2f} (95 %, whatever ended the probe, with no prior)")
     for rollout in rollouts:
         grade, generation = rollout.grade, rollout.generation
         print(f"  {rollout.key.index}: {grade.outcome}, {generation.num_tokens} tokens, {grade.reason}")
         if rollout.order:
             print(f"     options: {' | '.join(reordered(sample, rollout.order).options)}")
         print(f"     {_indented(generation.completion, 5)}")
+
+
+def _pass_rate(rollouts: Sequence[Rollout]) -> dict[str, Json]:
+    """Counts, and the interval that holds however the number of rollouts came about."""
+    from pebr_data.difficulty.intervals import confidence_sequence
+
+    outcomes = [rollout.grade.outcome for rollout in rollouts]
+    outcomes = [one for one in outcomes if one not in (Outcome.UNGRADABLE, Outcome.ERROR)]
+    num_correct, num_rollouts = outcomes.count(Outcome.CORRECT), len(outcomes)
+    low, high = (float(end) for end in confidence_sequence(num_correct, num_rollouts))
+    return {
+        "num_correct": num_correct, "num_rollouts": num_rollouts, "pass_rate_low": low, "pass_rate_high": high
+    }  # fmt: skip
 
 
 def _print_parts(parts: Sequence[PartScore]) -> None:

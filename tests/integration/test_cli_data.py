@@ -225,7 +225,16 @@ def test_show_gives_the_sample_its_images_its_mixtures_and_its_rollouts(
     assert {row["mixture"]: row["decision"] for row in told["mixtures"]}["warmup"] == "band-medium"
     (policy,) = told["probes"]
     assert [rollout["outcome"] for rollout in policy["rollouts"]] == ["correct", "correct", "wrong", "wrong"]
-    for part in (told["images"][0], "4 rollouts, 2 correct", "completion 3", "warmup", "a large red circle"):
+    assert (policy["num_correct"], policy["num_rollouts"]) == (2, 4)
+    assert 0 < policy["pass_rate_low"] < 0.5 < policy["pass_rate_high"] < 1
+    for part in (
+        told["images"][0],
+        "4 rollouts, 2 correct",
+        "pass rate between 0.",
+        "completion 3",
+        "warmup",
+        "a large red circle",
+    ):
         assert part in text
 
 
