@@ -110,7 +110,10 @@ def simulate(
     fits, wanted = pool["band"] == str(Band.MEDIUM), None
     if policy == "diagnosis":
         others.update((one, probe_under(one)[0]) for one in (Condition.BLIND, Condition.DESCRIBED))
-        pool = pool.with_columns(diagnose(_evidence(pool, others))["diagnosis"])
+        told = diagnose(_evidence(pool, others))
+        pool = pool.with_columns(told["diagnosis"])
+        samples = samples.with_columns(told["level"])
+        known = learn(samples)
         fits, wanted = pool["diagnosis"] == str(diagnosis), true_diagnoses(truth) == str(diagnosis)
     size = int(fits.sum())
     if not size:
