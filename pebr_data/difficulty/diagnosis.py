@@ -56,8 +56,9 @@ def diagnose(evidence: pl.DataFrame) -> pl.DataFrame:
             mistakes look like.
 
     Returns:
-        sample_id, diagnosis (a `Diagnosis`, or null) and suspicion (P(the gold is wrong), null where nothing speaks
-        against it or a person for it), in the same order.
+        sample_id, diagnosis (a `Diagnosis`, or null), suspicion (P(the gold is wrong), null where nothing speaks
+        against it or a person for it) and level (what the rules see of the other conditions, in words, null where none
+        was probed: the `known.LEVEL` of a choice by diagnosis), in the same order.
     """
     column = {name: evidence[name].to_numpy() for name, kind in EVIDENCE.items() if kind == pl.Int64}
     k, n = column["num_correct"], column["num_rollouts"]
@@ -73,18 +74,17 @@ def diagnose(evidence: pl.DataFrame) -> pl.DataFrame:
     def surely(probability: FloatArray) -> BoolArray:
         return np.asarray(probability >= CONFIDENCE)
 
+    right_when_described = above(known_k, known_n, 0.5)
+    described_right, described_wrong = surely(right_when_described), surely(1.0 - right_when_described)
+    blind_right = surely(above(blind_k, blind_n, chance + MARGIN))
     rules: dict[Diagnosis, BoolArray] = {
         Diagnosis.TRUNCATION: surely(above(column["num_truncated"], failures, 0.5)),
         Diagnosis.FORMAT: surely(above(column["num_unparsed"], failures, 0.5)),
         Diagnosis.GRADER_DISPUTE: surely(above(np.minimum(disputed, failures), failures, 0.5)),
-        Diagnosis.PERCEPTION_BOUND: described
-        & surely(exceeds(known_k, known_n, k, n, MARGIN))
-        & surely(above(known_k, known_n, 0.5)),
+        Diagnosis.PERCEPTION_BOUND: described & surely(exceeds(known_k, known_n, k, n, MARGIN)) & described_right,
         Diagnosis.SUSPECTED_GOLD: (suspicion.fill_null(0.0) >= SUSPICIOUS).to_numpy(),
-        Diagnosis.REASONING_BOUND: described & surely(1.0 - above(known_k, known_n, 0.5)),
-        Diagnosis.IMAGE_NOT_NEEDED: blind
-        & surely(above(blind_k, blind_n, chance + MARGIN))
-        & ~surely(exceeds(k, n, blind_k, blind_n, MARGIN)),
+        Diagnosis.REASONING_BOUND: described & described_wrong,
+        Diagnosis.IMAGE_NOT_NEEDED: blind & blind_right & ~surely(exceeds(k, n, blind_k, blind_n, MARGIN)),
         Diagnosis.GUESSABLE: (chance > 0)
         & (k > 0)
         & surely(1.0 - above(k, n, chance + MARGIN))
@@ -95,7 +95,30 @@ def diagnose(evidence: pl.DataFrame) -> pl.DataFrame:
     first = np.select(list(rules.values()), np.arange(len(names)), default=-1)
     told = pl.Series(first).replace_strict(dict(enumerate(names)), default=None, return_dtype=pl.String)
     judged = pl.col("band").is_in([str(Band.MEDIUM), str(Band.HARD)])
-    return evidence.select("sample_id", diagnosis=pl.when(judged).then(told), suspicion=pl.when(judged).then(suspicion))
+    return evidence.select(
+        "sample_id",
+        diagnosis=pl.when(judged).then(told),
+        suspicion=pl.when(judged).then(suspicion),
+        level=_level(
+            pl.when(pl.Series(described)).then(
+                pl.when(pl.Series(described_right))
+                .then(pl.lit("described right"))
+                .when(pl.Series(described_wrong))
+                .then(pl.lit("described wrong"))
+                .otherwise(pl.lit("described unsure"))
+            ),
+            pl.when(pl.Series(blind)).then(
+                pl.when(pl.Series(blind_right)).then(pl.lit("blind right")).otherwise(pl.lit("blind unsure"))
+            ),
+        ),
+    )
+
+
+def _level(*seen: pl.Expr) -> pl.Expr:
+    """What is seen, side by side; null where nothing is."""
+    return pl.when(pl.any_horizontal(one.is_not_null() for one in seen)).then(
+        pl.concat_str(*seen, separator=", ", ignore_nulls=True)
+    )
 
 
 def reads_descriptions(evidence: pl.DataFrame) -> bool | None:

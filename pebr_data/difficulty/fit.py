@@ -9,6 +9,7 @@ Nothing is random but `resample_priors`, which is seeded.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -69,6 +70,7 @@ def fit_priors(
     stratum: npt.ArrayLike = 0,
     *,
     chances: Sequence[float] = (),
+    groups: Sequence[int] = (),
 ) -> Priors:
     """One prior per stratum (source × answer type, say), each shrunk towards that of all samples together.
 
@@ -77,12 +79,14 @@ def fit_priors(
         num_rollouts: n of each.
         stratum: 0, 1, … of each; a stratum without samples gets the pooled prior.
         chances: Pass rate of a guess in stratum 0, 1, …; 0 for open questions, as for those left out at the end.
+        groups: Group of stratum 0, 1, …: a stratum is then shrunk towards the prior of its group, and that towards the
+            prior of all. None by default.
 
     Raises:
         ValueError: A count cannot be, or a chance is not in [0, 1).
     """
     counts = Counts.of(num_correct, num_rollouts, stratum)
-    return _fit_strata(counts, counts.num_samples, chances)
+    return _fit_strata(counts, counts.num_samples, chances, groups)
 
 
 def resample_priors(
@@ -91,6 +95,7 @@ def resample_priors(
     stratum: npt.ArrayLike = 0,
     *,
     chances: Sequence[float] = (),
+    groups: Sequence[int] = (),
     num_draws: int = 20,
     seed: int = 0,
 ) -> tuple[Priors, ...]:
@@ -100,7 +105,7 @@ def resample_priors(
     begins is not; the search starts from the fit of all.
     """
     counts = Counts.of(num_correct, num_rollouts, stratum)
-    near = _fit_strata(counts, counts.num_samples, chances)
+    near = _fit_strata(counts, counts.num_samples, chances, groups)
     rng = np.random.default_rng(seed)
     draws = []
     for _ in range(num_draws):
@@ -109,7 +114,7 @@ def resample_priors(
             here = counts.stratum == s
             num = counts.num_samples[here]
             weight[here] = rng.multinomial(num.sum(), num / num.sum())
-        draws.append(_fit_strata(counts, weight, chances, near))
+        draws.append(_fit_strata(counts, weight, chances, groups, near))
     return tuple(draws)
 
 
@@ -157,19 +162,29 @@ class _Cells:
         return np.clip((self.k / self.n - self.floor) / (1.0 - self.floor), 0.0, 1.0)
 
 
-def _fit_strata(counts: Counts, weight: IntArray, chances: Sequence[float], near: Priors | None = None) -> Priors:
+def _fit_strata(
+    counts: Counts, weight: IntArray, chances: Sequence[float], groups: Sequence[int], near: Priors | None = None
+) -> Priors:
     num_strata = int(counts.stratum.max()) + 1 if counts.stratum.size else 1
     chance = [*chances, *[0.0] * num_strata]
-    k, n = counts.num_correct, counts.num_rollouts
+
+    def fit(here: BoolArray, pooled: Prior | None, chance: float, start: Prior | None) -> Prior:
+        return _fit(counts.num_correct[here], counts.num_rollouts[here], weight[here], pooled, chance, start)
+
+    every = np.ones(counts.stratum.shape, dtype=np.bool_)
     if num_strata == 1:
-        only = _fit(k, n, weight, None, chance[0], near.pooled if near else None)
+        only = fit(every, None, chance[0], near.pooled if near else None)
         return Priors(only, (only,))
-    pooled = _fit(k, n, weight, None, 0.0, near.pooled if near else None)
-    strata = []
-    for s in range(num_strata):
-        here = counts.stratum == s
-        strata.append(_fit(k[here], n[here], weight[here], pooled, chance[s], near.strata[s] if near else None))
-    return Priors(pooled, tuple(strata))
+    pooled = fit(every, None, 0.0, near.pooled if near else None)
+    # A group of one stratum is that stratum: to shrink it towards itself would be to count it twice.
+    several = [group for group, size in Counter(groups).items() if 1 < size < len(groups)]
+    members = {group: np.isin(counts.stratum, np.flatnonzero(np.asarray(groups) == group)) for group in several}
+    shared = {group: fit(here, pooled, 0.0, near.groups[group] if near else None) for group, here in members.items()}
+    towards = [shared.get(group, pooled) for group in groups] or [pooled] * num_strata
+    strata = [
+        fit(counts.stratum == s, towards[s], chance[s], near.strata[s] if near else None) for s in range(num_strata)
+    ]
+    return Priors(pooled, tuple(strata), shared)
 
 
 def _fit(

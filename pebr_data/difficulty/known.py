@@ -3,8 +3,9 @@
     known = learn(counts)                                    # the columns of `CELL`, a row each sample
     judged = known.join(counts, num_generations=8)           # mean, interval, P(informative), signal, which prior
 
-A stratum is a source and an answer type, split by the pass rate of a guess where options differ in number. All is
-computed once for each distinct cell and joined to the samples: a million of them have some hundred.
+A stratum is a source and an answer type, split by the pass rate of a guess where options differ in number, and by
+`LEVEL` where samples have it. All is computed once for each distinct cell and joined to the samples: a million of them
+have some hundred.
 """
 
 from __future__ import annotations
@@ -28,9 +29,12 @@ from pebr_data.types import ScaleRewards
 STRATUM = ("source", "answer_type", "num_options")
 CELL = (*STRATUM, "num_correct", "num_rollouts")
 """What decides all that is known of a sample; `num_rollouts` counts those that say something about the policy."""
+LEVEL = "level"
+"""Beside `CELL` where samples are chosen by more than counts: in words, what else the choice went by, or null. What is
+believed of a pass rate must be conditional on that, or the forecast of the chosen is biased."""
 
 MAX_FITS = 30
-"""How many fits `Known.forecast` may cost in all, some 20 ms each: the more strata, the fewer redrawn priors."""
+"""How many fits `Known.forecast` may cost in all at each level, some 20 ms each: more strata, fewer redrawn priors."""
 DRAWS = (4, 12)
 """Redrawn priors, at least and at most."""
 _DIGITS = 4
@@ -47,6 +51,7 @@ class Stratum:
         chance: Pass rate of a guess; 0 for open questions.
         num_samples: How many have rollouts.
         prior: What is believed of each before its rollouts.
+        level: Their `LEVEL`, or None.
     """
 
     source: str
@@ -54,6 +59,7 @@ class Stratum:
     chance: float
     num_samples: int
     prior: Prior
+    level: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +68,8 @@ class Known:
 
     Attributes:
         strata: The strata with rollouts, by source, answer type and chance.
-        cells: The columns of `CELL`, `stratum` (its number) and `num_samples`, a row each distinct cell.
+        cells: The columns of `CELL`, `LEVEL` where it was learnt by, `stratum` (its number) and `num_samples`, a row
+            each distinct cell.
         priors: The fitted priors, parameters rounded.
     """
 
@@ -79,7 +86,7 @@ class Known:
         """The samples with what is known of each beside them, in the same order; null for those without rollouts.
 
         Args:
-            samples: The columns of `CELL` and any others.
+            samples: The columns of `CELL`, `LEVEL` where it was learnt by, and any others.
             num_generations: The training's G.
             scale_rewards: The training's.
 
@@ -91,7 +98,7 @@ class Known:
         low, high = known.interval()
         reasons = [one.prior.reason for one in self.strata]
         judged = self.cells.select(
-            *CELL,
+            *self._cell,
             posterior_mean=pl.Series(known.mean(), dtype=pl.Float64),
             posterior_low=pl.Series(low, dtype=pl.Float64),
             posterior_high=pl.Series(high, dtype=pl.Float64),
@@ -99,13 +106,15 @@ class Known:
             signal=pl.Series(expected_signal(known, num_generations, scale_rewards), dtype=pl.Float64),
             prior=pl.Series([reasons[s] for s in self.cells["stratum"]], dtype=pl.String),
         ).filter(pl.col("num_rollouts") > 0)
-        return samples.join(judged, on=CELL, how="left", nulls_equal=True, maintain_order="left")
+        return samples.join(judged, on=self._cell, how="left", nulls_equal=True, maintain_order="left")
 
     def redrawn(self, seed: int = 0) -> tuple[Priors, ...]:
         """Other plausible priors: fitted to samples drawn again, for the intervals of `forecast`."""
-        num_draws = int(np.clip(MAX_FITS // (len(self.strata) + 1), *DRAWS))
-        chances = [one.chance for one in self.strata]
-        return resample_priors(*counts_of(self.cells), chances=chances, num_draws=num_draws, seed=seed)
+        levels = [one.level for one in self.strata]
+        # As many draws as there would be without levels: a choice by them leaves more to the priors, not less.
+        num_draws = int(np.clip(MAX_FITS // (len(self.strata) // max(len({*levels}), 1) + 1), *DRAWS))
+        chances, groups = [one.chance for one in self.strata], _groups(levels)
+        return resample_priors(*counts_of(self.cells), chances=chances, groups=groups, num_draws=num_draws, seed=seed)
 
     def forecast(
         self,
@@ -119,8 +128,8 @@ class Known:
         """What the first pass over chosen samples will show; the prior of all samples takes the winner's curse off.
 
         Args:
-            chosen: The columns of `CELL`, a row each chosen sample, one at least; those without rollouts are as the
-                prior of their stratum has them.
+            chosen: The columns of `CELL`, `LEVEL` where it was learnt by, a row each chosen sample, one at least; those
+                without rollouts are as the prior of their stratum has them.
             num_generations: The training's G, 2 or more.
             scale_rewards: The training's.
             redrawn: What `redrawn` gave, so that the intervals hold the prior's own uncertainty.
@@ -155,7 +164,7 @@ class Known:
         return forecast_given_reward(known, block, num_correct, num_generations, alternatives=others, seed=seed)
 
     def posterior_of(self, samples: pl.DataFrame) -> Posterior:
-        """What is known of each of these samples; the columns of `CELL`."""
+        """What is known of each of these samples; the columns of `CELL`, and `LEVEL` as learnt by."""
         return self._posterior(self.priors, self._cells_of(samples))
 
     def sources_of_priors(self) -> dict[str, int]:
@@ -175,14 +184,22 @@ class Known:
                 "num_samples": one.num_samples,
                 **{name: getattr(one.prior, name) for name in ("a", "b", "zero", "guess", "one", "reason")},
                 **({"floor": one.prior.floor} if one.prior.floor else {}),
+                **({LEVEL: one.level} if LEVEL in self._cell else {}),
             }
             for one in self.strata
         ]
 
+    @property
+    def _cell(self) -> tuple[str, ...]:
+        """The columns that decide."""
+        return (*CELL, LEVEL) if LEVEL in self.cells.columns else CELL
+
     def _cells_of(self, samples: pl.DataFrame) -> IntArray:
         """Which cell each sample is in."""
-        numbered = self.cells.select(*CELL).with_row_index("cell")
-        found = samples.select(CELL).join(numbered, on=CELL, how="left", nulls_equal=True, maintain_order="left")
+        numbered = self.cells.select(*self._cell).with_row_index("cell")
+        found = samples.select(self._cell).join(
+            numbered, on=self._cell, how="left", nulls_equal=True, maintain_order="left"
+        )
         return found["cell"].to_numpy().astype(np.int64)
 
     def _posterior(self, priors: Priors, cell: IntArray) -> Posterior:
@@ -196,25 +213,29 @@ def learn(samples: pl.DataFrame) -> Known:
     """Fit the priors to samples of one split: all that were probed, chosen or not.
 
     Args:
-        samples: The columns of `CELL`; also `num_samples` where a row is that many alike.
+        samples: The columns of `CELL`; also `LEVEL` where it is to count, and `num_samples` where a row is that many
+            alike.
     """
     size = pl.col("num_samples").sum() if "num_samples" in samples.columns else pl.len()
-    grouped = samples.group_by(CELL).agg(num_samples=size.cast(pl.Int64)).with_columns(chance=guess_chance())
-    named = ("source", "answer_type", "chance")
+    levels = (LEVEL,) if LEVEL in samples.columns else ()
+    cell, named = (*CELL, *levels), ("source", "answer_type", "chance", *levels)
+    grouped = samples.group_by(cell).agg(num_samples=size.cast(pl.Int64)).with_columns(chance=guess_chance())
     strata = (
         grouped.group_by(named)
         .agg(num_probed=pl.col("num_samples").filter(pl.col("num_rollouts") > 0).sum())
         .sort(named, nulls_last=True)
         .with_row_index("stratum")
     )
-    cells = grouped.join(strata, on=named, nulls_equal=True).sort("stratum", *CELL, nulls_last=True)
-    cells = cells.select(*CELL, pl.col("stratum").cast(pl.Int64), "num_samples")
-    fitted = fit_priors(*counts_of(cells), chances=strata["chance"].to_list())
+    cells = grouped.join(strata, on=named, nulls_equal=True).sort("stratum", *cell, nulls_last=True)
+    cells = cells.select(*cell, pl.col("stratum").cast(pl.Int64), "num_samples")
+    groups = _groups(strata[LEVEL].to_list()) if levels else ()
+    fitted = fit_priors(*counts_of(cells), chances=strata["chance"].to_list(), groups=groups)
     priors = Priors(_rounded(fitted.pooled), tuple(map(_rounded, fitted.strata[: max(len(strata), 1)])))
     told = zip(strata.iter_rows(named=True), priors.strata, strict=False)
     return Known(
         tuple(
-            Stratum(row["source"], row["answer_type"], row["chance"], row["num_probed"], prior) for row, prior in told
+            Stratum(row["source"], row["answer_type"], row["chance"], row["num_probed"], prior, row.get(LEVEL))
+            for row, prior in told
         ),
         cells,
         priors,
@@ -236,6 +257,12 @@ def guess_chance() -> pl.Expr:
         .when((pl.col("answer_type") == "choice") & (options > 1)).then(1.0 / options)
         .otherwise(0.0)
     )  # fmt: skip
+
+
+def _groups(levels: Sequence[str | None]) -> list[int]:
+    """The strata of one level have one number; none where there is one level, or none."""
+    numbers = {level: number for number, level in enumerate(dict.fromkeys(levels))}
+    return [numbers[level] for level in levels] if len(numbers) > 1 else []
 
 
 def _rounded(prior: Prior) -> Prior:

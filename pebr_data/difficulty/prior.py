@@ -13,7 +13,8 @@ third spike, at chance, holds the samples on which the policy only guesses, and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -85,10 +86,12 @@ class Priors:
     Attributes:
         pooled: The prior of all strata together.
         strata: The prior of stratum 0, 1, …
+        groups: The priors of the groups of strata that were fitted together, by their numbers.
     """
 
     pooled: Prior
     strata: tuple[Prior, ...]
+    groups: Mapping[int, Prior] = field(default_factory=dict)
 
     def posterior(
         self, num_correct: npt.ArrayLike, num_rollouts: npt.ArrayLike, stratum: npt.ArrayLike = 0

@@ -23,7 +23,7 @@ def foresee(catalog: Catalog, mixture: Mixture) -> tuple[Forecast, ScaleRewards]
     if mixture.probe_id is None:
         return None
     config = mixture.config
-    samples = catalog.bands(mixture.probe_id, config["rollouts"], mixture.catalog, config["split"])
+    samples = _looked_at(catalog, mixture.probe_id, mixture)
     kept = pl.DataFrame({"sample_id": mixture.sample_ids}, schema={"sample_id": pl.String})
     chosen = samples.join(kept, on="sample_id", how="semi")
     if not chosen["num_rollouts"].sum():
@@ -32,3 +32,14 @@ def foresee(catalog: Catalog, mixture: Mixture) -> tuple[Forecast, ScaleRewards]
     group_size = max(config.get("num_generations") or config["rollouts"], 2)
     scale: ScaleRewards = config.get("scale_rewards", "group")
     return known.forecast(chosen, group_size, scale, redrawn=known.redrawn()), scale
+
+
+def _looked_at(catalog: Catalog, probe_id: str, mixture: Mixture) -> pl.DataFrame:
+    """The samples of the mixture's split with all that its choice looked at, for `learn`."""
+    asked = (probe_id, mixture.config["rollouts"], mixture.catalog, mixture.config["split"])
+    if mixture.config["policy"] != "diagnosis":
+        return catalog.bands(*asked)
+    from pebr_data.difficulty.diagnosis import diagnose
+
+    evidence = catalog.evidence(*asked)
+    return evidence.hstack([diagnose(evidence)["level"]])

@@ -19,7 +19,7 @@ import polars as pl
 from pebr_data.catalog.store import Catalog
 from pebr_data.config import CatalogConfig
 from pebr_data.probe.pace import find_pace
-from pebr_data.select.pool import Rates, group_size, learn_split
+from pebr_data.select.pool import Rates, group_size, looked_at
 from pebr_data.types import Json, ScaleRewards
 
 if TYPE_CHECKING:
@@ -104,28 +104,32 @@ def forecast_mixtures(
     Returns:
         By name; None for a mixture that is empty or none of whose samples was probed.
     """
+    from pebr_data.difficulty.known import learn
     from pebr_data.difficulty.lengths import expected_tokens
 
-    known = dict(rates.known)
+    # A mixture chosen by diagnosis goes by more than the others of its split.
+    known = {(split, False): its for split, its in rates.known.items()}
     redrawn = {}
     lengths = read_lengths(config, store, rates, kept)
     pace = find_pace(store, rates.probe.fingerprint, ())
     foreseen: dict[str, MixtureForecast | None] = {}
     for name, sample_ids in kept.items():
         mixture = config.mixtures[name]
-        chosen = rates.samples.join(sample_ids.to_frame("sample_id"), on="sample_id", how="semi")
+        samples = looked_at(mixture, rates)
+        chosen = samples.join(sample_ids.to_frame("sample_id"), on="sample_id", how="semi")
         # A group of one has no variance to speak of; G = 1 is a probe's, never a training's.
         size = max(num_generations or group_size(config, mixture), 2)
         if not chosen["num_rollouts"].sum():
             foreseen[name] = None
             continue
-        if mixture.split not in known:
-            known[mixture.split] = learn_split(rates.samples, mixture.split)
-        if mixture.split not in redrawn:
-            redrawn[mixture.split] = known[mixture.split].redrawn()
-        its = known[mixture.split]
+        key = (mixture.split, mixture.policy == "diagnosis")
+        if key not in known:
+            known[key] = learn(samples)
+        if key not in redrawn:
+            redrawn[key] = known[key].redrawn()
+        its = known[key]
         scale = scale_rewards or mixture.scale_rewards
-        first_pass = its.forecast(chosen, size, scale, redrawn=redrawn[mixture.split])
+        first_pass = its.forecast(chosen, size, scale, redrawn=redrawn[key])
         foreseen[name] = MixtureForecast(
             scale_rewards=scale,
             first_pass=first_pass,

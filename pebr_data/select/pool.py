@@ -33,7 +33,7 @@ class Rates:
             (`duplicate`, `in-benchmark`), or null.
         known: What is known of the samples of each split that is chosen from by signal, under priors fitted to all of
             its probed samples, marked or not.
-        diagnoses: sample_id and diagnosis, where a mixture is chosen by diagnosis.
+        diagnoses: sample_id, diagnosis and `known.LEVEL`, where a mixture is chosen by diagnosis.
     """
 
     probe: KnownProbe
@@ -65,7 +65,7 @@ def read_rates(config: CatalogConfig, store: Path, asked: str | None, names: Seq
             for name, mixture in zip(names, mixtures, strict=True):
                 if mixture.policy == "diagnosis":
                     require_conditions(found, mixture.diagnosis, probe, f"mixture {name}, probe {probe.probe_id}")
-            diagnoses = found.select("sample_id", "diagnosis")
+            diagnoses = found.select("sample_id", "diagnosis", "level")
     if marks.is_empty():
         samples = bands.with_columns(mark=pl.lit(None, pl.String))
     else:
@@ -81,6 +81,22 @@ def learn_split(samples: pl.DataFrame, split: str) -> Known:
     from pebr_data.difficulty.known import learn
 
     return learn(samples.filter(split=split))
+
+
+def looked_at(mixture: MixtureConfig, rates: Rates) -> pl.DataFrame:
+    """The samples of the mixture's split with all that its choice looked at, for `difficulty.known.learn`.
+
+    Args:
+        mixture: One of those that the rates were read for.
+        rates: What it is chosen by.
+
+    Returns:
+        The rows of `Rates.samples`; with `known.LEVEL` where the mixture is chosen by diagnosis.
+    """
+    samples = rates.samples.filter(split=mixture.split)
+    if mixture.policy != "diagnosis" or rates.diagnoses is None:
+        return samples
+    return samples.join(rates.diagnoses.select("sample_id", "level"), on="sample_id", how="left", maintain_order="left")
 
 
 def pool_of(config: CatalogConfig, name: str, rates: Rates) -> pl.DataFrame:
@@ -115,7 +131,7 @@ def pool_of(config: CatalogConfig, name: str, rates: Rates) -> pl.DataFrame:
         signal = pl.when(pl.col("gap").is_null()).then("signal")
     diagnosis = pl.lit(None, pl.String)
     if mixture.policy == "diagnosis" and rates.diagnoses is not None:
-        samples = samples.join(rates.diagnoses, on="sample_id", how="left", maintain_order="left")
+        samples = samples.join(rates.diagnoses.drop("level"), on="sample_id", how="left", maintain_order="left")
         diagnosis = pl.col("diagnosis")
     pool = samples.filter(pl.coalesce("mark", where_reason(config, name)).is_null())
     return pool.select("sample_id", "source", "skill", "band", "gap", signal=signal, diagnosis=diagnosis)

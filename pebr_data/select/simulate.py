@@ -94,24 +94,26 @@ def simulate(
     """
     truth = draw_population(population, num_samples, seed)
 
-    def probe_under(condition: Condition) -> _Seen:
+    def probe_under(condition: Condition) -> tuple[Probed, npt.NDArray[np.str_]]:
+        """What was seen, and the bands it gave."""
         outcomes = draw_outcomes(truth, max_rollouts, seed, condition)
         if stop == "posterior":
-            return _Seen(outcomes, *probe_by_posterior(truth, outcomes, num_generations, confidence, smallest=SMALLEST))
+            return probe_by_posterior(truth, outcomes, num_generations, confidence, smallest=SMALLEST)
         probed = probe(outcomes, _rule(stop, max_rollouts), capacity=CAPACITY, smallest=SMALLEST)
-        return _Seen(outcomes, probed, exact_bands(probed.num_correct, probed.num_rollouts, max_rollouts))
+        return probed, exact_bands(probed.num_correct, probed.num_rollouts, max_rollouts)
 
-    shown = probe_under(Condition.IMAGE)
-    samples = _samples(truth, shown.probed.num_correct, shown.probed.num_rollouts)
+    shown, bands = probe_under(Condition.IMAGE)
+    samples = _samples(truth, shown.num_correct, shown.num_rollouts)
     known = learn(samples)
-    pool = known.join(samples, num_generations).with_columns(band=pl.Series(shown.bands.tolist(), dtype=pl.String))
-    others: dict[Condition, _Seen] = {}
+    pool = known.join(samples, num_generations).with_columns(band=pl.Series(bands.tolist(), dtype=pl.String))
+    others: dict[Condition, Probed] = {}
     fits, wanted = pool["band"] == str(Band.MEDIUM), None
     if policy == "diagnosis":
-        others.update((one, probe_under(one)) for one in (Condition.BLIND, Condition.DESCRIBED))
-        # Of another condition's rollouts a diagnosis counts the first group.
-        group_size = num_generations if stop == "posterior" else max_rollouts
-        pool = pool.with_columns(diagnose(_evidence(pool, others, group_size))["diagnosis"])
+        others.update((one, probe_under(one)[0]) for one in (Condition.BLIND, Condition.DESCRIBED))
+        told = diagnose(_evidence(pool, others))
+        pool = pool.with_columns(told["diagnosis"])
+        samples = samples.with_columns(told["level"])
+        known = learn(samples)
         fits, wanted = pool["diagnosis"] == str(diagnosis), true_diagnoses(truth) == str(diagnosis)
     size = int(fits.sum())
     if not size:
@@ -121,34 +123,17 @@ def simulate(
     chosen: BoolArray = np.zeros(num_samples, dtype=np.bool_)
     chosen[kept] = True
     foreseen = known.forecast(samples[kept], num_generations, redrawn=known.redrawn(seed), seed=seed)
-    cost = [one.probed for one in others.values()]
-    verdict = judge(truth, shown.probed, chosen, foreseen, num_generations, seed, wanted=wanted, others=cost)
+    verdict = judge(truth, shown, chosen, foreseen, num_generations, seed, wanted=wanted, others=[*others.values()])
     return Trial(population, stop, policy, diagnosis if policy == "diagnosis" else None, verdict)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Seen:
-    """What a probe under one condition could have seen, what it saw, and the bands it gave."""
-
-    outcomes: BoolArray
-    probed: Probed
-    bands: npt.NDArray[np.str_]
-
-    def first(self, most: int) -> tuple[IntArray, IntArray]:
-        """How many of the first rollouts, `most` of each sample, were correct, and how many were made."""
-        made = np.minimum(self.probed.num_rollouts, most)
-        correct = self.outcomes & (np.arange(self.outcomes.shape[1]) < made[:, None])
-        return np.sum(correct, axis=1), made
-
-
-def _evidence(pool: pl.DataFrame, others: Mapping[Condition, _Seen], group_size: int) -> pl.DataFrame:
+def _evidence(pool: pl.DataFrame, others: Mapping[Condition, Probed]) -> pl.DataFrame:
     """What `diagnose` reads: every failure is a wrong answer and no two are alike, so that no gold is suspected."""
-    counts = {condition: seen.first(group_size) for condition, seen in others.items()}
     return pool.with_columns(
         **dict.fromkeys(("gold", "majority", "mean_tokens", "num_disputed"), pl.lit(None)),
         **dict.fromkeys(("num_majority", "num_unparsed", "num_truncated"), pl.lit(0)),
-        **{f"{condition}_correct": pl.Series(correct) for condition, (correct, _) in counts.items()},
-        **{f"{condition}_rollouts": pl.Series(made) for condition, (_, made) in counts.items()},
+        **{f"{condition}_correct": pl.Series(seen.num_correct) for condition, seen in others.items()},
+        **{f"{condition}_rollouts": pl.Series(seen.num_rollouts) for condition, seen in others.items()},
         gold_vouched=pl.lit(value=False),
         num_wrong=pl.col("num_rollouts") - pl.col("num_correct"),
     ).select(pl.col(name).cast(kind) for name, kind in EVIDENCE.items())

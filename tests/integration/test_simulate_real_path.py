@@ -15,10 +15,11 @@ from pebr_data.difficulty.populations import Population, draw_outcomes, draw_pop
 from pebr_data.difficulty.signal import informative_probability
 from pebr_data.difficulty.simulation import Verdict
 from pebr_data.engines.base import Request, Sampling
+from pebr_data.export.foreseen import foresee
 from pebr_data.images import ImageStore
 from pebr_data.probe.run import run_probe
 from pebr_data.select.forecast import forecast_mixtures
-from pebr_data.select.mixture import preview
+from pebr_data.select.mixture import preview, select
 from pebr_data.select.simulate import simulate
 from pebr_data.types import Candidate, Condition, Diagnosis, Generation, RolloutKey, Sample, StopRule
 from tests.probed_store import YAML, candidate, fingerprint, make_config
@@ -141,8 +142,11 @@ def test_simulate_diagnoses_what_the_real_flow_does(tmp_path: Path, name: str, r
         yaml += f"  {bound}: {{policy: diagnosis, diagnosis: {bound}}}\n"
     config = make_config(tmp_path, yaml)
     rates, choices = preview(config, store, names=BOUNDS)
+    frozen = select(config, store, names=BOUNDS)
     foreseen = forecast_mixtures(config, store, rates, {one: choice.kept for one, choice in choices.items()})
     truly = true_diagnoses(population)
+    with Catalog.open(store, read_only=True) as catalog:
+        on_cards = {one.name: foresee(catalog, one) for one in frozen}
 
     for bound in BOUNDS:
         told = simulated(name, rule, "diagnosis", diagnosis=bound)
@@ -150,10 +154,24 @@ def test_simulate_diagnoses_what_the_real_flow_does(tmp_path: Path, name: str, r
         assert real is not None
         assert told.num_rollouts == num_made
         assert told.num_chosen == len(kept) > 5
+        on_card = on_cards[bound]
+        assert on_card is not None
+        assert on_card[0] == real.first_pass
         assert told.precision == np.mean(truly[kept] == bound)
         assert told.recall == np.count_nonzero(truly[kept] == bound) / np.count_nonzero(truly == bound)
         assert told.signal == pytest.approx(informative_probability(population.pass_rate[kept], G).mean())
         assert told.forecast_error + told.zero_variance == pytest.approx(real.first_pass.zero_variance.mean, abs=1e-9)
+
+
+@pytest.mark.parametrize("bound", BOUNDS)
+def test_what_is_foreseen_of_a_mixture_by_diagnosis_comes_true(bound: Diagnosis) -> None:
+    trial = simulate("hard", policy="diagnosis", diagnosis=bound, num_samples=4_000)
+    assert trial is not None
+    verdict = trial.verdict
+    foreseen = verdict.forecast_error + verdict.zero_variance
+    # By the shown rollouts alone it would be 7 to 12 points off.
+    assert foreseen == pytest.approx(1 - verdict.signal, abs=0.025)
+    assert verdict.within
 
 
 def simulated(name: str, rule: StopRule, policy: str, diagnosis: Diagnosis = Diagnosis.REASONING_BOUND) -> Verdict:

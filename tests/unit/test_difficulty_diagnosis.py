@@ -94,3 +94,27 @@ def test_little_evidence_decides_nothing() -> None:
     row = told(num_correct=1, num_wrong=1, num_majority=1, num_rollouts=2, described_correct=1, described_rollouts=2)
     assert row["diagnosis"] == Diagnosis.HARD
     assert told(num_correct=7, num_wrong=0, num_truncated=1)["diagnosis"] == Diagnosis.HARD
+
+
+@pytest.mark.parametrize(
+    ("level", "changes"),
+    [
+        ("described unsure, blind unsure", {}),
+        ("described right, blind unsure", {"described_correct": 6}),
+        ("described wrong, blind right", {"described_correct": 2, "blind_correct": 4}),
+        ("described wrong, blind unsure", {"described_correct": 2, "blind_correct": 4, "answer_type": "yes_no"}),
+        ("blind right", {"described_correct": 0, "described_rollouts": 0, "blind_correct": 4}),
+        ("described right", {"described_correct": 8, "blind_rollouts": 0}),
+        (None, {"described_correct": 0, "described_rollouts": 0, "blind_rollouts": 0}),
+    ],
+)
+def test_the_level_is_what_the_rules_see_of_the_other_conditions(level: str | None, changes: dict[str, Any]) -> None:
+    assert told(**changes)["level"] == level
+    assert told(**changes, band="easy")["level"] == level
+
+
+def test_descriptions_that_cannot_be_read_are_no_level() -> None:
+    evidence = pl.DataFrame(
+        [{**SAMPLE, "described_correct": 0}, *[{**SOLVED, "described_correct": 1}] * 9], schema=EVIDENCE
+    )
+    assert set(diagnose(evidence)["level"]) == {"blind unsure"}

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from pebr_data.difficulty.forecast import Expected
-from pebr_data.difficulty.known import CELL, learn
+from pebr_data.difficulty.known import CELL, LEVEL, learn
 from pebr_data.difficulty.lengths import expected_tokens
 from pebr_data.difficulty.pass_rate import posterior
 
@@ -64,6 +64,52 @@ def test_nothing_is_known_of_a_sample_without_rollouts_but_it_can_be_forecast() 
 
     assert known.join(never, 8)["posterior_mean"].to_list() == [None]
     assert known.forecast(never, 8).mean_reward.mean == pytest.approx(known.strata[0].prior.posterior(0, 0).mean()[()])
+
+
+def two_conditions(source: str, number: int) -> tuple[pl.DataFrame, np.ndarray]:
+    """Samples that are solved as often as q when described and as q times another rate when shown; the shown rates."""
+    rng = np.random.default_rng(number)
+    described = rng.random(number)
+    shown = described * rng.random(number)
+    seen = rng.binomial(8, described)
+    level = np.select([seen <= 2, seen >= 6], ["described wrong", "described right"], "described unsure")
+    counts = drawn(source, 1, 1, number).with_columns(num_correct=rng.binomial(8, shown))
+    return counts.with_columns(pl.Series(LEVEL, level)), shown
+
+
+@pytest.mark.parametrize("level", ["described right", "described wrong"])
+@pytest.mark.parametrize("sources", [1, 2])
+def test_what_is_foreseen_of_a_choice_that_went_by_more_is_conditional_on_it(level: str, sources: int) -> None:
+    parts, rates = zip(*[two_conditions(f"source {one}", 2_000 + one) for one in range(sources)], strict=True)
+    samples, shown = pl.concat(parts), np.concatenate(rates)
+    chosen = (samples[LEVEL] == level) & (samples["num_correct"] <= 5)
+    alike = float(np.mean(shown[chosen.to_numpy()] ** 8 + (1 - shown[chosen.to_numpy()]) ** 8))
+
+    blind_to_it = learn(samples.drop(LEVEL)).forecast(samples.filter(chosen), 8).zero_variance
+    known = learn(samples)
+    seen = known.forecast(samples.filter(chosen), 8, redrawn=known.redrawn()).zero_variance
+
+    assert abs(blind_to_it.mean - alike) > 0.04
+    assert abs(seen.mean - alike) < 0.02
+    assert seen.low < alike < seen.high
+
+
+def test_a_level_without_enough_samples_of_a_source_goes_by_that_level_of_all_sources() -> None:
+    many, _ = two_conditions("many", 2_000)
+    few, _ = two_conditions("few", 60)
+    known = learn(pl.concat([many, few]))
+    means = {(one.source, one.level): one.prior.posterior(0, 0).mean()[()] for one in known.strata}
+    for level in ("described right", "described wrong"):
+        assert means["few", level] == pytest.approx(means["many", level], abs=0.03)
+    assert means["few", "described right"] > means["few", "described wrong"] + 0.2
+    assert {row[LEVEL] for row in known.to_json()} == {one.level for one in known.strata}
+
+
+def test_one_level_is_no_level() -> None:
+    samples = pl.concat([drawn("one", 2, 2, 200), drawn("other", 1, 4, 100)])
+    levelled = learn(samples.with_columns(pl.lit(None, pl.String).alias(LEVEL)))
+    assert levelled.priors == learn(samples).priors
+    assert levelled.redrawn() == learn(samples).redrawn()
 
 
 def test_no_samples_are_no_strata() -> None:

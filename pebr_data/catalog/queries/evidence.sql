@@ -45,6 +45,7 @@ disputes AS (
       AND idx < $most AND one.outcome NOT IN ('ungradable', 'error')
     GROUP BY sample_id
 ),
+-- All there are: how many were made may depend on what they said, and a posterior holds all the same.
 conditions AS (
     SELECT sample_id,
            count(*) FILTER (probe_id = $blind_id AND outcome = 'correct')     AS blind_correct,
@@ -53,7 +54,7 @@ conditions AS (
            count(*) FILTER (probe_id = $described_id)                         AS described_rollouts
     FROM grades
     JOIN gradings_in_force USING (probe_id, grader_version)
-    WHERE probe_id IN ($blind_id, $described_id) AND idx < $group_size AND outcome NOT IN ('ungradable', 'error')
+    WHERE probe_id IN ($blind_id, $described_id) AND outcome NOT IN ('ungradable', 'error')
     GROUP BY sample_id
 )
 SELECT outcome_counts.sample_id, source, split, skill, answer_type, num_options,
