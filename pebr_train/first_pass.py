@@ -161,16 +161,18 @@ def check_forecast(
         BusyError: Another process keeps the catalog.
     """
     from pebr_data.difficulty.conditional import blocks_of
+    from pebr_data.difficulty.known import learn
     from pebr_data.difficulty.lengths import expected_tokens
     from pebr_data.select.forecast import read_lengths
-    from pebr_data.select.pool import learn_split, read_rates
+    from pebr_data.select.pool import looked_at, read_rates
 
     assert stage.mixture is not None
     groups = log.groups(REWARD)
     if groups.is_empty():
         return ()
     rates = read_rates(config, store, probe_id, [stage.mixture])
-    known = learn_split(rates.samples, config.mixtures[stage.mixture].split)
+    samples = looked_at(config.mixtures[stage.mixture], rates)
+    known = learn(samples)
     redrawn = known.redrawn()
     size, scale = stage.num_generations, scale_rewards_of(stage)
     per_update = batch_plan(stage, num_processes, num_samples).completions_per_update
@@ -179,7 +181,7 @@ def check_forecast(
     spans = []
     for name, num_batches in (("before any update", 1), ("first pass", in_a_pass)):
         seen = groups.filter(pl.col("step").is_in(batches[:num_batches].to_list()))
-        chosen = seen.join(rates.samples, on="sample_id", maintain_order="left")
+        chosen = seen.join(samples, on="sample_id", maintain_order="left")
         foreseen = known.forecast(chosen, size, scale, redrawn=redrawn)
         lengths = read_lengths(config, store, rates, {name: chosen["sample_id"]})[name]
         tokens = None
