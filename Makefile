@@ -7,8 +7,8 @@ PYTEST ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 NOT_HERE := not gpu and not vllm
-# Test files side by side, each with one thread.
-PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+# Test files side by side, each with one thread, in the order of `tests/conftest.py`.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart test test-vllm lint check clean

@@ -16,7 +16,6 @@ from itertools import product
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
 from scipy.special import betaln, digamma
 
 from pebr_data.difficulty.counts import BoolArray, Counts, FloatArray, IntArray
@@ -242,6 +241,9 @@ def _maximise(cells: _Cells, spikes: BoolArray, chance: float, near: Prior | Non
     def loss(some: FloatArray) -> tuple[float, FloatArray]:
         value, gradient = _log_likelihood(cells, whole(some))
         return -value / cells.num_samples, -gradient[free] / cells.num_samples
+
+    # Takes long to import, and most commands fit nothing.
+    from scipy.optimize import minimize
 
     found = []
     starts = [_em(cells, start) for start in _starts(cells, spikes)] if near is None else [_point(near, spikes)]

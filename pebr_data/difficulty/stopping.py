@@ -14,7 +14,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
 
 from pebr_data.difficulty.counts import BoolArray, FloatArray, IntArray
 from pebr_data.difficulty.posterior import Posterior
@@ -67,6 +66,9 @@ def band_edges(group_size: int, threshold: float = 0.5) -> tuple[float, float]:
     most = float(informative_probability(0.5, group_size))
     if not 0 < threshold < most:
         raise ValueError(f"groups of {group_size} are informative with probability {most:.3g} at most, not {threshold}")
+    # Takes long to import, and most commands find no edges.
+    from scipy.optimize import brentq
+
     low = brentq(lambda p: float(informative_probability(p, group_size)) - threshold, 0.0, 0.5)
     return float(low), 1.0 - float(low)
 

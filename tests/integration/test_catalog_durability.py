@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import signal
 import time
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from pebr_data.catalog.connection import connect
 from pebr_data.catalog.store import Catalog
+from tests.nursery import start
 
 BATCH = 64
 
@@ -57,14 +57,13 @@ print("done", sum(result.samples.values()), flush=True)
 
 def run_and_kill(script: str, *arguments: str, after_lines: int, delay_seconds: float) -> list[str]:
     """Runs a script, kills it a moment after its nth line, and gives every line it had printed."""
-    process = subprocess.Popen([sys.executable, "-c", script, *arguments], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
+    process = start(script, *arguments)
     lines = [process.stdout.readline() for _ in range(after_lines)]
     time.sleep(delay_seconds)
     process.kill()
-    lines += process.stdout.readlines()
-    process.wait()
-    process.stdout.close()
+    out, err = process.communicate()
+    assert process.returncode == -signal.SIGKILL, err
+    lines += out.splitlines(keepends=True)
     return [line.strip() for line in lines if line.endswith("\n")]
 
 
@@ -97,6 +96,14 @@ def shapes(tmp_path: Path) -> Path:
     return path
 
 
+def finish(store: Path, shapes: Path) -> list[str]:
+    """The lines of a build that nobody kills."""
+    process = start(BUILDER, str(store), str(shapes))
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    return out.splitlines()
+
+
 def test_a_killed_build_is_finished_by_the_next_one(tmp_path: Path, shapes: Path) -> None:
     store = tmp_path / "store"
     for after_lines, delay_seconds in ((1, 0.02), (2, 0.0), (4, 0.01)):
@@ -105,11 +112,8 @@ def test_a_killed_build_is_finished_by_the_next_one(tmp_path: Path, shapes: Path
         lines = run_and_kill(*given, after_lines=after_lines, delay_seconds=delay_seconds)
         assert not lines[-1].startswith("done")
         assert [path.name for path in store.glob("images/**/*") if path.is_file() and not path.stat().st_size] == []
-    command = [sys.executable, "-c", BUILDER, str(store), str(shapes)]
-    finished = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert finished.stdout.splitlines()[-1] == "done 128"
+    assert finish(store, shapes)[-1] == "done 128"
     with Catalog.open(store, read_only=True) as catalog:
         samples = catalog.samples("shapes")
         assert len(samples) == len({sample.sample_id for sample in samples}) == 128
-    again = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert again.stdout.splitlines() == ["batch 0", "done 128"]
+    assert finish(store, shapes) == ["batch 0", "done 128"]

@@ -6,14 +6,12 @@ wrapped: its nth call kills the process (SIGKILL) before or after it.
 
 from __future__ import annotations
 
-import functools
 import json
 import lzma
 import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +27,7 @@ from pebr_data.doctor.repair import repair
 from pebr_data.errors import DataError, StorageError
 from pebr_data.probe.spool import SpoolWriter, read_spool
 from pebr_data.types import Outcome
+from tests.nursery import start
 from tests.probed_store import fill, fingerprint, rollout
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,54 +86,11 @@ with Catalog.open(store) as catalog:
 """
 
 
-# Imports everything once, which takes longer than any of the works; each is run in a fork of it.
-NURSERY = """
-import json, os, sys, traceback
-import pebr_data.catalog.ingest, pebr_data.doctor.repair, pebr_data.probe.run, tests.probed_store
-for line in sys.stdin:
-    code, arguments, *places = json.loads(line)
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            for number, place in enumerate(["/dev/null", *places]):
-                os.dup2(os.open(place, os.O_RDWR | os.O_CREAT | os.O_TRUNC), number)
-            sys.argv = ["-c", *arguments]
-            exec(code, {"__name__": "__main__"})
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            os._exit(status)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-@functools.cache
-def nursery() -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", NURSERY],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def end_of_the_nursery() -> Iterator[None]:
-    yield
-    nursery().communicate()
-    nursery.cache_clear()
-
-
 def run(work: str, store: Path, where: str, when: str, number: int) -> tuple[int, str]:
-    out, err = (store.parent / f"{store.name}.{stream}.txt" for stream in ("out", "err"))
-    stdin, stdout = nursery().stdin, nursery().stdout
-    assert stdin is not None and stdout is not None
-    stdin.write(json.dumps([WRAP + work, [str(store), where, when, str(number)], str(out), str(err)]) + "\n")
-    stdin.flush()
-    code = int(stdout.readline())
-    assert code in (0, -signal.SIGKILL), err.read_text()
-    return code, out.read_text()
+    child = start(WRAP + work, str(store), where, when, str(number))
+    out, err = child.communicate()
+    assert child.returncode in (0, -signal.SIGKILL), err
+    return child.returncode, out
 
 
 BUILD_POINTS = [
@@ -282,12 +238,9 @@ for batch in range(1000):
 def test_a_full_disk_loses_nothing_acknowledged(tmp_path: Path) -> None:
     store = tmp_path / "store"
     fill(store, {"train": 2})
-    done = subprocess.run(
-        [sys.executable, "-c", FULL, str(store)],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
-    *batches, last = done.stdout.splitlines()
-    assert last == "refused 74", done.stderr
+    out, err = start(FULL, str(store)).communicate()
+    *batches, last = out.splitlines()
+    assert last == "refused 74", err
     assert batches
     with Catalog.open(store) as catalog:
         kept = {sample_id for sample_id, _ in catalog.rollout_keys(fingerprint().probe_id)}

@@ -53,18 +53,25 @@ def rollouts_of(sample_ids: list[str]) -> list[Rollout]:
     ]
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole store: samples with images, spooled and merged rollouts, mixtures, an export, a backup."""
-    store = tmp_path / "store"
+    place = tmp_path_factory.mktemp("whole")
+    store = place / "store"
     rollouts = rollouts_of(fill(store, {"train": NUM_SAMPLES}))
     spool(store, rollouts)
     merge(store, rollouts)
-    mixtures = select(make_config(tmp_path), store)
+    mixtures = select(make_config(place), store)
     export(store, next(one for one in mixtures if one.name == "reasoning"))
     backup(store)
     assert examine(store, hash_images=True) == []
     return store
+
+
+@pytest.fixture
+def store(whole: Path, tmp_path: Path) -> Path:
+    """A copy of the whole store, to be harmed."""
+    return shutil.copytree(whole, tmp_path / "store")
 
 
 def everything(store: Path) -> object:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 from pebr_data.catalog.store import Catalog
 from pebr_data.probe.spool import read_spool
+from tests import nursery
+from tests.nursery import Child
 from tests.probed_store import fill, fingerprint
-
-ROOT = Path(__file__).resolve().parents[2]
-LONG_SECONDS = 240
-"""What a process may take that has seconds of work."""
 
 # A scripted generation source: it makes batches of 24 rollouts from their seeds, a few milliseconds each. It waits for
 # another one where there is a meeting, and after `LAST` requests until it is stopped or killed.
@@ -64,21 +59,13 @@ print("finished", result.num_generated, flush=True)
 """
 
 
-def start(
-    store: Path, shard: str = "1/1", code: str = PROBE, *, meeting: Path | None = None, last: int = -1
-) -> subprocess.Popen[str]:
+def start(store: Path, shard: str = "1/1", code: str = PROBE, *, meeting: Path | None = None, last: int = -1) -> Child:
     """A probe in a process of its own.
 
     It generates when another has come to the meeting, if there is to be one, and waits after `last` requests.
     """
-    return subprocess.Popen(
-        [sys.executable, "-c", code, str(store), shard, *([] if meeting is None else [str(meeting)])],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "LAST": str(last)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    meetings = [] if meeting is None else [str(meeting)]
+    return nursery.start(code, str(store), shard, *meetings, environment={"LAST": str(last)})
 
 
 def test_killed_probes_lose_nothing_acknowledged_and_make_nothing_twice(tmp_path: Path) -> None:
@@ -89,7 +76,6 @@ def test_killed_probes_lose_nothing_acknowledged_and_make_nothing_twice(tmp_path
     for _ in range(5):
         # Killed anywhere between the first acknowledged rollouts and 192, however slow or late anybody is.
         process = start(store, last=24)
-        assert process.stdout is not None
         found = int(process.stdout.readline())
         # The first count is what the run found; nothing acknowledged before may be missing from it.
         assert found >= acknowledged
@@ -101,7 +87,7 @@ def test_killed_probes_lose_nothing_acknowledged_and_make_nothing_twice(tmp_path
         acknowledged = max([acknowledged, *(int(line) for line in out.splitlines() if line.isdigit())])
 
     last = start(store)
-    _, err = last.communicate(timeout=LONG_SECONDS)
+    _, err = last.communicate()
     assert last.returncode == 0, err
     with Catalog.open(store, read_only=True) as catalog:
         rollouts = catalog.rollouts(fingerprint().probe_id)
@@ -120,10 +106,9 @@ def test_an_interrupted_probe_finishes_its_batch_and_says_how_to_go_on(tmp_path:
     store = tmp_path / "store"
     fill(store, {"train": 150})
     process = start(store, last=30)
-    assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=LONG_SECONDS)
+    out, err = process.communicate()
     assert "finishing the batch in hand" in err
     assert "Interrupted" in err
     counts = [int(line) for line in out.splitlines() if line.isdigit()]
@@ -139,7 +124,7 @@ def test_two_shards_at_once_make_every_rollout_once(tmp_path: Path) -> None:
     processes = [start(store, shard, meeting=meeting) for shard in ("1/2", "2/2")]
     told = []
     for process in processes:
-        out, err = process.communicate(timeout=LONG_SECONDS)
+        out, err = process.communicate()
         assert process.returncode == 0, err
         told += [int(line.split()[1]) for line in out.splitlines() if line.startswith("finished")]
 
@@ -159,16 +144,14 @@ def test_a_second_interrupt_ends_a_batch_that_takes_long_and_keeps_what_was_made
     fill(store, {"train": 150})
     slow = PROBE.replace("if number % 3 == 2:", "if number == 9:").replace("time.sleep(0.005)", "time.sleep(600)")
     process = start(store, code=slow)
-    assert process.stdout is not None
     while int(process.stdout.readline()) < 80:
         pass
     # All before the batch that takes long is acknowledged.
     process.send_signal(signal.SIGINT)
-    assert process.stderr is not None
     assert "once more stops at once" in process.stderr.readline()
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=LONG_SECONDS)
+    _, err = process.communicate()
     assert process.returncode != 0
     assert "KeyboardInterrupt" in err
     with Catalog.open(store, read_only=True) as catalog:
@@ -178,12 +161,10 @@ def test_a_second_interrupt_ends_a_batch_that_takes_long_and_keeps_what_was_made
 def told_by_stats(store: Path) -> tuple[int, int]:
     """The rollouts that `pebr-data stats` counts in a process of its own, and the sum of their outcomes."""
     code = "import sys; from pebr_data.cli import main; sys.exit(main(['stats', '--json', '--store', sys.argv[1]]))"
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(store)],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=LONG_SECONDS,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    done = nursery.start(code, str(store))
+    out, err = done.communicate()
+    assert done.returncode == 0, err
+    told = json.loads(out)
     outcomes = ("correct", "wrong", "unparsed", "truncated", "ungradable", "error")
     return (
         sum(probe["num_rollouts"] for probe in told["probes"]),
@@ -205,7 +186,7 @@ def test_another_process_reads_growing_counts_while_a_probe_runs(tmp_path: Path)
     assert counts == sorted(counts)
 
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=LONG_SECONDS)
+    out, _ = process.communicate()
     acknowledged = max(int(line) for line in out.splitlines() if line.isdigit())
     assert counts[-1] <= acknowledged < 2400
     assert told_by_stats(store) == (acknowledged, acknowledged)
