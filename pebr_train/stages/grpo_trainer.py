@@ -89,6 +89,7 @@ class PebrGRPOTrainer(GRPOTrainer):
                 multimodal_fields,
                 num_generations,
                 Sampling(self.temperature, self.top_p, self.max_completion_length),
+                num_images=None if images is None else [len(of_prompt or ()) for of_prompt in images],
                 pad_token_id=self._tokenizer.pad_token_id,
                 eos_token_ids=self.eos_token_ids,
             )

@@ -1,10 +1,12 @@
 """What the probe costs on top of its engine: rollouts/s of a whole probe over those of the bare engine, in one run.
 
     python tests/bench/engine_overhead.py [--engine transformers|vllm] [--samples 128] [--rollouts 8] [--rounds 3]
+                                          [--model pebr-tiny] [--side 72] [--max-completion-length 160]
 
-Both make the same rollouts of the embedded world with pebr-tiny, in turns: the bare engine from prompts and images that
-lie ready, the probe from the store, images decoded, every rollout graded, fsynced and merged. Bare is
-`TransformersEngine.generate`, and `vllm.LLM.generate` with the same prompts, seeds and settings.
+Both make the same rollouts of the embedded world, in turns: the bare engine from prompts and images that lie ready, the
+probe from the store, images decoded, every rollout graded, fsynced and merged. Bare is `TransformersEngine.generate`,
+and `vllm.LLM.generate` with the same prompts, seeds and settings. A model with random weights
+(`tests/bench/qwen_3b.py` makes one) never ends a rollout, so each is as long as it may be.
 
 The last column compares CPU seconds of the thread that drives the engine: the same on a busy machine. It counts
 where the model runs in that thread: `transformers`, with OMP_NUM_THREADS=1.
@@ -13,11 +15,15 @@ where the model runs in that thread: `transformers`, with OMP_NUM_THREADS=1.
 from __future__ import annotations
 
 import argparse
+import io
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from PIL import Image
 
 from pebr_data.catalog.store import Catalog
 from pebr_data.engines.base import Engine, Request, Sampling, open_engine
@@ -36,9 +42,12 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=128)
     parser.add_argument("--rollouts", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--model", default="pebr-tiny")
+    parser.add_argument("--side", type=int, help="pixels of an image's side")
+    parser.add_argument("--max-completion-length", type=int, default=160)
     asked = parser.parse_args()
 
-    model = resolve_model("pebr-tiny")
+    model = resolve_model(asked.model)
     policy = Fingerprint(
         model=model.name,
         revision=model.revision,
@@ -46,16 +55,16 @@ def main() -> None:
         condition=Condition.IMAGE,
         temperature=1.2,
         top_p=0.99,
-        max_completion_length=160,
+        max_completion_length=asked.max_completion_length,
         max_pixels=802_816,
         engine=asked.engine,
     )
-    options = {"dtype": "float32", **({"enforce_eager": True, "max_images": 1} if asked.engine == "vllm" else {})}
+    options = {"enforce_eager": True, "max_images": 1, "dtype": "float32"} if asked.engine == "vllm" else {}
     engine = open_engine(asked.engine, model, max_pixels=policy.max_pixels, **options)
     with tempfile.TemporaryDirectory() as directory:
         stores = [Path(directory) / str(number) for number in range(asked.rounds + 1)]
         for store in stores:
-            samples = build(store, asked.samples)
+            samples = build(store, asked.samples, asked.side)
         requests = ready(stores[0], samples, policy, asked.rollouts)
         bare = bare_vllm if asked.engine == "vllm" else bare_transformers
         sampling = Sampling(policy.temperature, policy.top_p, policy.max_completion_length)
@@ -63,7 +72,7 @@ def main() -> None:
         bare(engine, requests[:16], sampling)
         run_probe(stores[0], samples[:16], policy, lambda: engine, num_rollouts=asked.rollouts)
         num_rollouts = asked.samples * asked.rollouts
-        print(f"{asked.engine}, pebr-tiny: {asked.samples} samples x {asked.rollouts} rollouts, temperature 1.2")
+        print(f"{asked.engine}, {model.name}: {asked.samples} samples x {asked.rollouts} rollouts, temperature 1.2")
         print(
             f"{'round':>5} {'bare, rollouts/s':>18} {'probe, rollouts/s':>18} {'ratio':>6} {'CPU ratio':>10}",
             flush=True,
@@ -79,12 +88,21 @@ def main() -> None:
         row("all", num_rollouts * asked.rounds, all_bare, all_probe)
 
 
-def build(store: Path, num_samples: int) -> list[Sample]:
-    """A store with that many samples; the same ones each time."""
+def build(store: Path, num_samples: int, side: int | None) -> list[Sample]:
+    """A store with that many samples, the same ones each time; their images enlarged to `side` pixels."""
     source = ShapesSource(name="shapes", seed=0, splits={"train": num_samples})
+    candidates = (
+        replace(one, images=tuple(enlarged(image, side) for image in one.images)) for one in source.candidates()
+    )
     with Catalog.open(store) as catalog:
-        catalog.ingest("shapes", "bench", source.candidates(), ImageStore(store / "images"))
+        catalog.ingest("shapes", "bench", candidates if side else source.candidates(), ImageStore(store / "images"))
         return catalog.samples("shapes")
+
+
+def enlarged(image: bytes, side: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(image)).resize((side, side)).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def ready(store: Path, samples: Sequence[Sample], policy: Fingerprint, num_rollouts: int) -> list[Request]:

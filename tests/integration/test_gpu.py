@@ -17,6 +17,7 @@ from pebr_data.prompts import messages
 from pebr_data.sources.shapes import ShapesSource
 from pebr_data.types import Outcome, RolloutKey
 from tests.probed_store import fingerprint
+from tests.tiny_vlm import save_qwen2_5_vl
 
 torch = pytest.importorskip("torch")
 pytestmark = [
@@ -28,26 +29,64 @@ pytestmark = [
 NUM_SAMPLES, ROLLOUTS = 64, 8
 
 
-def test_greedy_rollouts_on_the_gpu_are_those_on_the_cpu() -> None:
+GREEDY = Sampling(temperature=0.0, top_p=1.0, max_completion_length=120)
+
+
+def requests(num_rollouts: int = 1, side: int = 72) -> list[Request]:
+    """One for each sample of `shapes`; images from `side` pixels, each larger than the last where that is not 72."""
     source = ShapesSource(name="shapes", seed=0, splits={"test": NUM_SAMPLES})
-    requests = [
-        Request(
-            messages("question", sample.question, 1),
-            (Image.open(io.BytesIO(sample.images[0])).convert("RGB"),),
-            (RolloutKey("p", str(number), 0),),
-        )
-        for number, sample in enumerate(source.candidates())
-    ]
-    greedy = Sampling(temperature=0.0, top_p=1.0, max_completion_length=120)
+    found = []
+    for number, sample in enumerate(source.candidates()):
+        image = Image.open(io.BytesIO(sample.images[0])).convert("RGB")
+        image = image if side == 72 else image.resize((side + number, side))
+        keys = tuple(RolloutKey("p", str(number), index) for index in range(num_rollouts))
+        found.append(Request(messages("question", sample.question, 1), (image,), keys))
+    return found
+
+
+def test_greedy_rollouts_on_the_gpu_are_those_on_the_cpu() -> None:
     on_gpu, on_cpu = (
         dict(
             open_engine("transformers", resolve_model("pebr-tiny"), device=device, dtype="float32").generate(
-                requests, greedy
+                requests(), GREEDY
             )
         )
         for device in ("cuda", "cpu")
     )
     assert sum(on_gpu[key] == on_cpu[key] for key in on_cpu) >= 0.99 * NUM_SAMPLES
+
+
+def test_greedy_rollouts_of_a_qwen2_5_vl_are_those_on_the_cpu(tmp_path: Path) -> None:
+    pytest.importorskip("torchvision", reason="Qwen2.5-VL's processor needs it")
+    model = resolve_model(save_qwen2_5_vl(tmp_path / "qwen", dtype="float32", device="cpu"))
+    on_gpu, on_cpu = (
+        dict(open_engine("transformers", model, device=device, dtype="float32").generate(requests(side=100), GREEDY))
+        for device in ("cuda", "cpu")
+    )
+    assert len({generation.num_image_tokens for generation in on_cpu.values()}) > 1
+    assert sum(on_gpu[key] == on_cpu[key] for key in on_cpu) >= 0.95 * NUM_SAMPLES
+
+
+def test_rollouts_that_the_gpus_memory_cannot_hold_together_are_made_in_parts() -> None:
+    num_rollouts = 64
+    engine = open_engine(
+        "transformers",
+        resolve_model("pebr-tiny"),
+        device="cuda",
+        dtype="float32",
+        batch_size=NUM_SAMPLES * num_rollouts,
+    )
+    _, total = torch.cuda.mem_get_info()
+    torch.cuda.empty_cache()
+    # 4,096 rollouts of 200 tokens need 5 GB for keys and values alone.
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_allocated() + 2**30) / total)
+    try:
+        done = dict(engine.generate(requests(num_rollouts), GREEDY))
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert len(done) == NUM_SAMPLES * num_rollouts
+    assert {generation.finish_reason for generation in done.values()} <= {"stop", "length"}
+    assert torch.cuda.memory_stats()["num_ooms"] > 0
 
 
 def test_pass_rates_by_the_gpus_own_dtype_are_those_of_the_cpu(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pebr_data.engines.base import Sampling
-from tests.tiny_vlm import EOS, save_idefics3
+from tests.tiny_vlm import EOS, qwen2_5_vl, save_idefics3
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("trl")
@@ -141,6 +141,50 @@ def test_the_image_token_is_never_sampled_and_the_models_mode_is_kept(model: Any
     model.eval()
 
 
+def test_qwens_patches_go_with_their_prompts() -> None:
+    """Two prompts with images of different sizes, one without: as `generate` answers each alone."""
+    from pebr_train.stages.sampling import sample_groups
+
+    qwen, group_size = qwen2_5_vl(), 2
+    prompts = [qwen_prompt([(4, 8)], 5), qwen_prompt([(8, 8), (4, 4)], 9), qwen_prompt([], 3)]
+    rows = [prompt for prompt in prompts for _ in range(group_size)]
+    found = sample_groups(
+        qwen,
+        [prompt["input_ids"][0].tolist() for prompt in rows],
+        {
+            "pixel_values": torch.cat([prompt["pixel_values"] for prompt in rows]),
+            "image_grid_thw": torch.cat([prompt["image_grid_thw"] for prompt in rows]),
+            "mm_token_type_ids": [prompt["mm_token_type_ids"][0].tolist() for prompt in rows],
+        },
+        group_size,
+        Sampling(0.0, 1.0, 12),
+        num_images=[len(prompt["image_grid_thw"]) for prompt in rows],
+        pad_token_id=0,
+        eos_token_ids=[2],
+    )
+    assert found is not None
+    for prompt, tokens in zip(rows, found, strict=True):
+        inputs = prompt if len(prompt["image_grid_thw"]) else {name: prompt[name] for name in ("input_ids",)}
+        with torch.no_grad():
+            expected = qwen2_5_vl().generate(
+                **inputs, do_sample=False, max_new_tokens=12, eos_token_id=2, pad_token_id=0, suppress_tokens=[50]
+            )
+        assert expected[0, inputs["input_ids"].shape[1] :].tolist() == tokens
+
+
+def qwen_prompt(grids: list[tuple[int, int]], num_words: int) -> dict[str, Any]:
+    """One prompt with images of (height, width) patches and some words."""
+    generator = torch.Generator().manual_seed(num_words)
+    ids = [token for height, width in grids for token in (52, *[50] * (height * width // 4), 53)]
+    ids += torch.randint(3, 50, (num_words,), generator=generator).tolist()
+    return {
+        "input_ids": torch.tensor([ids]),
+        "mm_token_type_ids": (torch.tensor([ids]) == 50).int(),
+        "pixel_values": torch.randn(sum(h * w for h, w in grids), 3 * 2 * 14 * 14, generator=generator),
+        "image_grid_thw": torch.tensor([[1, h, w] for h, w in grids], dtype=torch.long).view(-1, 3),
+    }
+
+
 def test_inputs_that_do_not_fit_are_left_to_trl(model: Any) -> None:
     from pebr_train.stages.sampling import sample_groups
 
@@ -148,7 +192,7 @@ def test_inputs_that_do_not_fit_are_left_to_trl(model: Any) -> None:
     ids, pixels = inputs["input_ids"].tolist(), inputs["pixel_values"]
     settings: dict[str, Any] = {"pad_token_id": 0, "eos_token_ids": [EOS]}
 
-    # Qwen-VL's patches are not one row per prompt; a group cut in two processes is not whole.
+    # Patches of nobody knows whom; a group cut in two processes is not whole.
     assert sample_groups(model, ids, {"pixel_values": pixels[:3]}, 2, Sampling(1.0, 1.0, 4), **settings) is None
     assert sample_groups(model, ids[:3], {"pixel_values": pixels[:3]}, 2, Sampling(1.0, 1.0, 4), **settings) is None
     assert sample_groups(model, [ids[0], ids[2], ids[1], ids[3]], {}, 2, Sampling(1.0, 1.0, 4), **settings) is None
