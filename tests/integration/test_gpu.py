@@ -15,7 +15,7 @@ from pebr_data.models import resolve_model
 from pebr_data.probe.run import run_probe
 from pebr_data.prompts import messages
 from pebr_data.sources.shapes import ShapesSource
-from pebr_data.types import Outcome, RolloutKey
+from pebr_data.types import Generation, Json, Outcome, RolloutKey
 from tests.probed_store import fingerprint
 
 torch = pytest.importorskip("torch")
@@ -28,7 +28,7 @@ pytestmark = [
 NUM_SAMPLES, ROLLOUTS = 64, 8
 
 
-def test_greedy_rollouts_on_the_gpu_are_those_on_the_cpu() -> None:
+def greedy_rollouts(device: str, **options: Json) -> dict[RolloutKey, Generation]:
     source = ShapesSource(name="shapes", seed=0, splits={"test": NUM_SAMPLES})
     requests = [
         Request(
@@ -39,15 +39,18 @@ def test_greedy_rollouts_on_the_gpu_are_those_on_the_cpu() -> None:
         for number, sample in enumerate(source.candidates())
     ]
     greedy = Sampling(temperature=0.0, top_p=1.0, max_completion_length=120)
-    on_gpu, on_cpu = (
-        dict(
-            open_engine("transformers", resolve_model("pebr-tiny"), device=device, dtype="float32").generate(
-                requests, greedy
-            )
-        )
-        for device in ("cuda", "cpu")
-    )
+    engine = open_engine("transformers", resolve_model("pebr-tiny"), device=device, dtype="float32", **options)
+    return dict(engine.generate(requests, greedy))
+
+
+def test_greedy_rollouts_on_the_gpu_are_those_on_the_cpu() -> None:
+    on_gpu, on_cpu = (greedy_rollouts(device) for device in ("cuda", "cpu"))
     assert sum(on_gpu[key] == on_cpu[key] for key in on_cpu) >= 0.99 * NUM_SAMPLES
+
+
+def test_greedy_rollouts_by_recorded_steps_are_those_by_plain_ones() -> None:
+    plain, recorded = (greedy_rollouts("cuda", compile=compiled) for compiled in (False, True))
+    assert sum(recorded[key] == plain[key] for key in plain) >= 0.99 * NUM_SAMPLES
 
 
 def test_pass_rates_by_the_gpus_own_dtype_are_those_of_the_cpu(tmp_path: Path) -> None:
