@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from pebr_data.engines.attention import grouped_heads
 from pebr_data.engines.base import Sampling
 from pebr_data.engines.kv_cache import growing_cache
 from pebr_data.engines.nucleus import draw, uniforms
+from pebr_data.engines.step import open_step
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +37,8 @@ def decode(
     sampling: Sampling,
     eos_token_ids: Collection[int],
     banned_token_ids: Collection[int] = (),
+    *,
+    compiled: bool = False,
 ) -> list[npt.NDArray[np.int64]]:
     """Completion tokens of every rollout: prompt 0's rollouts first, each up to and including its end token.
 
@@ -46,11 +50,12 @@ def decode(
         sampling: How tokens are drawn.
         eos_token_ids: Tokens that end a completion.
         banned_token_ids: Tokens that no completion may hold: an image token there stands for no image.
+        compiled: Whether the steps are recorded, see `pebr_data.engines.step`.
     """
     import torch
 
-    with torch.inference_mode():
-        return _decode(model, inputs, seeds, sampling, eos_token_ids, banned_token_ids)
+    with torch.inference_mode(), grouped_heads(model):
+        return _decode(model, inputs, seeds, sampling, eos_token_ids, banned_token_ids, compiled)
 
 
 def _decode(
@@ -60,6 +65,7 @@ def _decode(
     sampling: Sampling,
     eos_token_ids: Collection[int],
     banned_token_ids: Collection[int],
+    compiled: bool,
 ) -> list[npt.NDArray[np.int64]]:
     import torch
 
@@ -73,6 +79,7 @@ def _decode(
     logits, next_position = logits[prompt_of_row], next_position[prompt_of_row]
     # Without padding no mask is needed, and attention without one is half as dear on the CPU.
     mask = None if bool(attention_mask.all()) else attention_mask[prompt_of_row]
+    next_logits = open_step(model, kv_cache, mask, compiled)
 
     flat_seeds = [seed for group in seeds for seed in group]
     num_rows, length = len(flat_seeds), sampling.max_completion_length
@@ -99,19 +106,9 @@ def _decode(
             if len(running) == 0:
                 break
             if len(running) < SHRINK_BELOW * len(rows):
-                kv_cache.batch_select_indices(running)
+                next_logits.select(running)
                 rows, token, next_position = rows[running], token[running], next_position[running]
-                mask = None if mask is None else mask[running]
-        if mask is not None:
-            mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
-        output = model(
-            input_ids=token[:, None],
-            attention_mask=mask,
-            position_ids=next_position,
-            past_key_values=kv_cache,
-            use_cache=True,
-        )
-        logits = output.logits[:, -1]
+        logits = next_logits(token, next_position)
         next_position = next_position + 1
     all_tokens, all_ends = tokens.cpu().numpy(), ends.cpu().numpy()
     return [all_tokens[row, : all_ends[row]] for row in range(num_rows)]

@@ -25,6 +25,29 @@ def growing_cache(config: Any) -> Any:
     return kv_cache
 
 
+def can_be_fixed(kv_cache: Any) -> bool:
+    """Whether every layer grows, so that `fix` knows where its tokens are."""
+    return all(type(layer) is _layer_class() for layer in kv_cache.layers)
+
+
+def fix(kv_cache: Any, slot: torch.Tensor, num_tokens: int) -> None:
+    """From here on, keys and values go to the place that `slot`, shape (1,), holds, of buffers of one length.
+
+    Attention then sees the whole buffers: what stands after the tokens is zero, and must be masked.
+    """
+    for layer in kv_cache.layers:
+        layer.keys = _with_room(layer.keys, num_tokens)
+        layer.values = _with_room(layer.values, num_tokens)
+        layer.slot = slot
+
+
+def unfix(kv_cache: Any, num_tokens: int) -> None:
+    """Undoes `fix`, when `num_tokens` tokens have been written."""
+    for layer in kv_cache.layers:
+        layer.keys, layer.values = _buffer(layer.keys)[:, :, :num_tokens], _buffer(layer.values)[:, :, :num_tokens]
+        layer.slot = None
+
+
 @cache
 def _layer_class() -> type[Any]:
     # Made on first use: the base class lives in transformers, which is heavy to import.
@@ -34,6 +57,7 @@ def _layer_class() -> type[Any]:
         """Keys and values are views, shape (rows, heads, tokens, width), of buffers with room for more tokens."""
 
         is_croppable = False
+        slot: torch.Tensor | None = None
 
         def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
             super().lazy_initialization(key_states, value_states)
@@ -45,6 +69,9 @@ def _layer_class() -> type[Any]:
         ) -> tuple[torch.Tensor, torch.Tensor]:
             if not self.is_initialized:
                 self.lazy_initialization(key_states, value_states)
+            if self.slot is not None:
+                keys, values = _buffer(self.keys), _buffer(self.values)
+                return keys.index_copy_(2, self.slot, key_states), values.index_copy_(2, self.slot, value_states)
             self.keys = _append(self.keys, key_states)
             self.values = _append(self.values, value_states)
             return self.keys, self.values
@@ -65,6 +92,16 @@ def _append(held: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
         buffer[:, :, :start] = held
     buffer[:, :, start:end] = new
     return buffer[:, :, :end]
+
+
+def _with_room(held: torch.Tensor, num_tokens: int) -> torch.Tensor:
+    buffer, length = _buffer(held), held.shape[2]
+    if buffer.shape[2] != num_tokens:
+        buffer = held.new_empty(held.shape[0], held.shape[1], num_tokens, held.shape[3])
+        buffer[:, :, :length] = held
+    # Attention multiplies what is masked by zero, which what an empty buffer happens to hold may not survive.
+    buffer[:, :, length:] = 0
+    return buffer[:, :, :length]
 
 
 def _select(held: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:

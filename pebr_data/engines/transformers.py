@@ -46,6 +46,7 @@ class TransformersEngine:
         batch_size: Rollouts generated together; by default as many as memory holds, 512 at most.
         device: A torch device; the GPU by default where there is one.
         dtype: A torch dtype's name; bfloat16 on a GPU and float32 on the CPU by default.
+        compile: Whether the steps are recorded, see `pebr_data.engines.step`.
 
     Raises:
         UnavailableError: The model cannot be loaded, or torch or transformers is not installed.
@@ -60,6 +61,7 @@ class TransformersEngine:
         batch_size: int | None = None,
         device: str | None = None,
         dtype: str | None = None,
+        compile: bool = False,
     ) -> None:
         try:
             import torch
@@ -100,6 +102,7 @@ class TransformersEngine:
         self._image_token_id = image_token_id(self.model.config, self.processor)
         self._context = _context_length(self.model.config)
         self._max_rows = batch_size
+        self._compile = compile
         self._batch_size: BatchSize | None = None
 
     def generate(
@@ -165,7 +168,9 @@ class TransformersEngine:
         rooms = [self._room(int(num_tokens), sampling) for num_tokens in prompt_tokens]
         seeds = [[key.seed for key in request.keys] for request in batch]
         within = replace(sampling, max_completion_length=max(rooms))
-        completions = decode(self.model, inputs, seeds, within, self.eos_token_ids, [self._image_token_id])
+        completions = decode(
+            self.model, inputs, seeds, within, self.eos_token_ids, [self._image_token_id], compiled=self._compile
+        )
         texts: list[str] = self._tokenizer.batch_decode(completions, skip_special_tokens=True)
         owners = [(index, key) for index, request in enumerate(batch) for key in request.keys]
         done: list[Done] = []

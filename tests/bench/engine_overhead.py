@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--model", default="pebr-tiny")
     parser.add_argument("--side", type=int, help="pixels of an image's side")
+    parser.add_argument("--compile", action="store_true", help="record the steps of `transformers`")
     parser.add_argument("--max-completion-length", type=int, default=160)
     asked = parser.parse_args()
 
@@ -59,7 +60,11 @@ def main() -> None:
         max_pixels=802_816,
         engine=asked.engine,
     )
-    options = {"enforce_eager": True, "max_images": 1, "dtype": "float32"} if asked.engine == "vllm" else {}
+    options = (
+        {"enforce_eager": True, "max_images": 1, "dtype": "float32"}
+        if asked.engine == "vllm"
+        else {"compile": asked.compile}
+    )
     engine = open_engine(asked.engine, model, max_pixels=policy.max_pixels, **options)
     with tempfile.TemporaryDirectory() as directory:
         stores = [Path(directory) / str(number) for number in range(asked.rounds + 1)]

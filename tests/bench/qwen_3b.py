@@ -12,8 +12,11 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import math
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -25,6 +28,8 @@ from pebr_train.rundir import RunDir
 from pebr_train.runner import run
 from pebr_train.voice import Voice
 from tests.tiny_vlm import QWEN_3B, TINY_QWEN, save_qwen2_5_vl
+
+BEGAN = time.perf_counter()
 
 CATALOG = """\
 name: enlarged
@@ -86,16 +91,33 @@ def main() -> None:
     accumulate = asked.prompts * 8 // asked.micro
     (there / "recipe.yaml").write_text(RECIPE.format(updates=asked.updates, micro=asked.micro, accumulate=accumulate))
     recipe, catalog = load_recipe(there / "recipe.yaml")
-    began = time.perf_counter()
-    voice = Voice(say=lambda text: print(f"{time.perf_counter() - began:6.0f} s  {text}", file=sys.stderr, flush=True))
+    voice = Voice(say=say, progress=progress)
     run(recipe, catalog, store=there / "store", runs=there / "runs", resume="", voice=voice)
-    print(f"probe, selection and training took {time.perf_counter() - began:.0f} s")
+    print(f"probe, selection and training took {time.perf_counter() - BEGAN:.0f} s")
     for line in RunDir(there / "runs" / "qwen").stage("reasoning").metrics.read_text().splitlines():
         values = json.loads(line)
         kept = ("step", "step_time", "completions/mean_length", "rewards/length/mean", "kl", "grad_norm", "num_tokens")
         print({key: round(values[key], 4) for key in kept if isinstance(values.get(key), int | float)})
     if torch.cuda.is_available():
         print(f"{torch.cuda.get_device_name()}: {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB at most")
+
+
+def say(text: str) -> None:
+    print(f"{time.perf_counter() - BEGAN:6.0f} s  {text}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def progress(title: str, unit: str) -> Iterator[Callable[..., None]]:
+    """A line whenever five seconds have passed since the last."""
+    told = -math.inf
+
+    def update(done: int, total: int | None = None, note: str = "") -> None:
+        nonlocal told
+        if time.perf_counter() - told > 5:
+            told = time.perf_counter()
+            say(f"{title}: {done} of {total} {unit} {note}")
+
+    yield update
 
 
 def write_data(directory: Path, num_samples: int, side: int) -> None:

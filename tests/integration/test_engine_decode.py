@@ -100,6 +100,51 @@ def test_a_qwen_prompt_without_images_is_not_shifted_by_the_batch_before_it() ->
     assert [row.tolist() for row in found] == expected(qwen2_5_vl(), text, 90, [2])
 
 
+@pytest.mark.parametrize("lengths", [[7, 7, 7], [3, 12, 7]], ids=["equal", "padded"])
+@pytest.mark.parametrize("kind", ["idefics3", "qwen"])
+def test_compiled_steps_give_the_same_completions(
+    kind: str, lengths: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the CPU nothing is recorded; what is tested is all that surrounds it. Buffers fill up and rows leave."""
+    from transformers import AutoModelForImageTextToText
+
+    from pebr_data.engines import step
+    from pebr_data.engines.decode import decode
+
+    monkeypatch.setattr(step, "ROOM", 8)
+    monkeypatch.setattr(step, "MULTIPLE", 8)
+    if kind == "qwen":
+        model, eos, inputs = qwen2_5_vl(), [2, 7, 8, 9], qwen_inputs([(4, 8), (8, 8), (4, 4)], lengths)
+    else:
+        model = AutoModelForImageTextToText.from_pretrained(save_idefics3(tmp_path), dtype=torch.float32).eval()
+        eos, inputs = [3, 4], idefics_inputs(lengths)
+    seeds = [list(range(4)), list(range(4, 12)), [12, 13]]
+    for sampling in (GREEDY, Sampling(temperature=1.5, top_p=0.99, max_completion_length=90)):
+        plain = decode(model, inputs, seeds, sampling, eos)
+        compiled = decode(model, inputs, seeds, sampling, eos, compiled=True)
+        assert [row.tolist() for row in compiled] == [row.tolist() for row in plain]
+    lengths_found = {len(row) for row in plain}
+    assert len(lengths_found) > 3 and max(lengths_found) > 2 * 8
+
+
+def test_query_heads_that_share_keys_attend_as_if_these_were_copied() -> None:
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    from pebr_data.engines.attention import _attend
+
+    generator = torch.Generator().manual_seed(4)
+    module = torch.nn.Module()
+    module.num_key_value_groups = 3
+    query = torch.randn(5, 6, 1, 8, generator=generator)
+    key, value = torch.randn(2, 5, 2, 11, 8, generator=generator)
+    mask = torch.rand(5, 1, 1, 11, generator=generator) < 0.7
+    mask[..., -1] = True
+    for given in (mask, None):
+        found, _ = _attend(module, query, key, value, given, scaling=0.3)
+        wanted, _ = sdpa_attention_forward(module, query, key, value, given, scaling=0.3)
+        assert torch.allclose(found, wanted, atol=1e-6)
+
+
 def test_a_banned_token_is_never_taken(idefics3: Any) -> None:
     from pebr_data.engines.decode import decode
 

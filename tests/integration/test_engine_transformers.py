@@ -92,6 +92,14 @@ def test_a_key_gives_the_same_completion_in_any_company(engine: TransformersEngi
         assert run(engine, [last]) == {last.keys[0]: together[last.keys[0]]}
 
 
+def test_compiled_steps_give_the_same_generations(engine: TransformersEngine, directory: Path) -> None:
+    compiled = open_engine("transformers", resolve_model(directory), compile=True)
+    assert isinstance(compiled, TransformersEngine)
+    requests = [request(number) for number in range(12)]
+    for sampling in (Sampling(0, 1.0, 24), SAMPLING):
+        assert run(compiled, requests, sampling) == run(engine, requests, sampling)
+
+
 def test_keys_of_one_sample_give_different_completions(engine: TransformersEngine) -> None:
     done = run(engine, [request(1, 16)])
     assert len({generation.completion for generation in done.values()}) > 8
@@ -136,11 +144,11 @@ def test_when_memory_runs_out_the_batch_is_halved_for_good(directory: Path, monk
     sizes: list[int] = []
     decode = module.decode
 
-    def limited(model: Any, inputs: Any, seeds: Sequence[Sequence[int]], *rest: Any) -> Any:
+    def limited(model: Any, inputs: Any, seeds: Sequence[Sequence[int]], *rest: Any, **options: Any) -> Any:
         sizes.append(sum(map(len, seeds)))
         if sizes[-1] > 12:
             raise MemoryError
-        return decode(model, inputs, seeds, *rest)
+        return decode(model, inputs, seeds, *rest, **options)
 
     monkeypatch.setattr(module, "decode", limited)
     assert run(engine, [request(number, 8, words=4) for number in range(8)]) == expected
@@ -161,11 +169,11 @@ def test_a_sample_that_no_memory_holds_fails_alone_and_later_batches_stay_large(
     decode = module.decode
     too_large = {key.seed for key in poison.keys}
 
-    def limited(model: Any, inputs: Any, seeds: Sequence[Sequence[int]], *rest: Any) -> Any:
+    def limited(model: Any, inputs: Any, seeds: Sequence[Sequence[int]], *rest: Any, **options: Any) -> Any:
         sizes.append(sum(map(len, seeds)))
         if too_large.intersection(seed for group in seeds for seed in group):
             raise torch.OutOfMemoryError if error == "torch" else error
-        return decode(model, inputs, seeds, *rest)
+        return decode(model, inputs, seeds, *rest, **options)
 
     monkeypatch.setattr(module, "decode", limited)
     done = run(engine, requests)
@@ -189,11 +197,11 @@ def test_a_limit_is_learnt_beside_a_sample_that_no_memory_holds(
     decode = module.decode
     too_large = {key.seed for key in requests[9].keys}
 
-    def limited(model: Any, inputs: Any, seeds: Sequence[Sequence[int]], *rest: Any) -> Any:
+    def limited(model: Any, inputs: Any, seeds: Sequence[Sequence[int]], *rest: Any, **options: Any) -> Any:
         sizes.append(sum(map(len, seeds)))
         if sizes[-1] > 12 or too_large.intersection(seed for group in seeds for seed in group):
             raise MemoryError
-        return decode(model, inputs, seeds, *rest)
+        return decode(model, inputs, seeds, *rest, **options)
 
     monkeypatch.setattr(module, "decode", limited)
     run(engine, requests)

@@ -15,7 +15,7 @@ from pebr_data.models import resolve_model
 from pebr_data.probe.run import run_probe
 from pebr_data.prompts import messages
 from pebr_data.sources.shapes import ShapesSource
-from pebr_data.types import Outcome, RolloutKey
+from pebr_data.types import Generation, Json, Outcome, RolloutKey
 from tests.probed_store import fingerprint
 from tests.tiny_vlm import save_qwen2_5_vl
 
@@ -44,25 +44,24 @@ def requests(num_rollouts: int = 1, side: int = 72) -> list[Request]:
     return found
 
 
-def test_greedy_rollouts_on_the_gpu_are_those_on_the_cpu() -> None:
-    on_gpu, on_cpu = (
-        dict(
-            open_engine("transformers", resolve_model("pebr-tiny"), device=device, dtype="float32").generate(
-                requests(), GREEDY
-            )
-        )
-        for device in ("cuda", "cpu")
-    )
+def greedy(model: str | Path, wanted: list[Request], **options: Json) -> dict[RolloutKey, Generation]:
+    engine = open_engine("transformers", resolve_model(model), dtype="float32", **options)
+    return dict(engine.generate(wanted, GREEDY))
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["plain", "compiled"])
+def test_greedy_rollouts_on_the_gpu_are_those_on_the_cpu(compiled: bool) -> None:
+    on_cpu = greedy("pebr-tiny", requests(), device="cpu")
+    on_gpu = greedy("pebr-tiny", requests(), device="cuda", compile=compiled)
     assert sum(on_gpu[key] == on_cpu[key] for key in on_cpu) >= 0.99 * NUM_SAMPLES
 
 
-def test_greedy_rollouts_of_a_qwen2_5_vl_are_those_on_the_cpu(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compiled", [False, True], ids=["plain", "compiled"])
+def test_greedy_rollouts_of_a_qwen2_5_vl_are_those_on_the_cpu(tmp_path: Path, compiled: bool) -> None:
     pytest.importorskip("torchvision", reason="Qwen2.5-VL's processor needs it")
-    model = resolve_model(save_qwen2_5_vl(tmp_path / "qwen", dtype="float32", device="cpu"))
-    on_gpu, on_cpu = (
-        dict(open_engine("transformers", model, device=device, dtype="float32").generate(requests(side=100), GREEDY))
-        for device in ("cuda", "cpu")
-    )
+    model = save_qwen2_5_vl(tmp_path / "qwen", dtype="float32", device="cpu")
+    on_cpu = greedy(model, requests(side=100), device="cpu")
+    on_gpu = greedy(model, requests(side=100), device="cuda", compile=compiled)
     assert len({generation.num_image_tokens for generation in on_cpu.values()}) > 1
     assert sum(on_gpu[key] == on_cpu[key] for key in on_cpu) >= 0.95 * NUM_SAMPLES
 
