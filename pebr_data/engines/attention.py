@@ -1,8 +1,12 @@
-"""Attention in which query heads share keys and values without these being copied for each head.
+"""Attention for one token a row at a time, where transformers' and PyTorch's choices are slow on a GPU.
 
 Where there is a mask, transformers' `sdpa` repeats keys and values until there are as many as query heads: with the 16
 heads over 2 of Qwen2.5-VL 3B, eight copies of the whole cache in every step. For one token a row the query heads of a
-group can stand where a prompt's tokens stand, and the cache is read as it is.
+group can stand where a prompt's tokens stand, and the cache is read as it is. PyTorch gives such queries to cuDNN,
+which plans anew for every length, and each step is longer by one token.
+
+Measured on an H200 with random weights of that shape in bfloat16, 512 rollouts behind some 450 tokens: a step took
+138 ms, and 27 ms with heads grouped; without a mask it took 70 ms, and 21 ms without cuDNN.
 """
 
 from __future__ import annotations
@@ -18,22 +22,31 @@ NAME = "pebr_grouped"
 
 
 @contextmanager
-def grouped_heads(model: Any) -> Iterator[None]:
-    """While it lasts, the language model attends so, if it uses `sdpa`."""
-    from transformers import AttentionInterface, AttentionMaskInterface
-    from transformers.masking_utils import sdpa_mask
+def attention_for_steps(model: Any) -> Iterator[None]:
+    """While it lasts, cuDNN does no attention, and a language model that uses `sdpa` copies no keys and values."""
+    import torch
 
     text = model.config.get_text_config(decoder=True)
-    if text._attn_implementation != "sdpa":
-        yield
-        return
-    AttentionInterface.register(NAME, _attend)
-    AttentionMaskInterface.register(NAME, sdpa_mask)
-    text._attn_implementation = NAME
+    implementation: str = text._attn_implementation
+    by_cudnn: bool = torch.backends.cuda.cudnn_sdp_enabled()  # type: ignore[no-untyped-call]
+    if implementation == "sdpa":
+        text._attn_implementation = _registered()
+    torch.backends.cuda.enable_cudnn_sdp(False)
     try:
         yield
     finally:
-        text._attn_implementation = "sdpa"
+        torch.backends.cuda.enable_cudnn_sdp(by_cudnn)
+        text._attn_implementation = implementation
+
+
+def _registered() -> str:
+    """The name under which transformers now knows `_attend`; masks are made as for `sdpa`."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    AttentionInterface.register(NAME, _attend)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+    return NAME
 
 
 def _attend(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from pebr_data.engines.attention import grouped_heads
+from pebr_data.engines.attention import attention_for_steps
 from pebr_data.engines.base import Sampling
 from pebr_data.engines.kv_cache import growing_cache
 from pebr_data.engines.nucleus import draw, uniforms
@@ -54,7 +54,7 @@ def decode(
     """
     import torch
 
-    with torch.inference_mode(), grouped_heads(model):
+    with torch.inference_mode(), attention_for_steps(model):
         return _decode(model, inputs, seeds, sampling, eos_token_ids, banned_token_ids, compiled)
 
 

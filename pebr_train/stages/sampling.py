@@ -68,7 +68,7 @@ def _parted(
 ) -> tuple[dict[str, Any], dict[str, Sequence[Sequence[int]]]]:
     """What describes the images, and what has one number for each token of each prompt."""
     lengths = [len(prompt) for prompt in prompt_ids]
-    of_tokens = {
+    of_tokens: dict[str, Sequence[Sequence[int]]] = {
         name: value
         for name, value in fields.items()
         if isinstance(value, list) and [len(row) if isinstance(row, list) else None for row in value] == lengths
