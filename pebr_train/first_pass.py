@@ -8,27 +8,28 @@ What tells learning from a wrong forecast is the share of groups without varianc
 (`pebr_data.difficulty.conditional`), of each generation batch, which one policy has sampled: as if that policy had
 learnt all samples alike. Outside that, either the pass rates were misjudged or they have changed by unequal amounts;
 what a stage before has done to them counts as well, where this one does not start from the probed policy.
+
+Where a GRPO stage came before, the pass is foreseen once more, for a policy that goes on changing as it did there
+(`pebr_train.pace`), before the stage begins; that forecast is held against the run, too.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from pebr_data.config import CatalogConfig
 from pebr_data.types import ScaleRewards
 from pebr_train.arithmetic import batch_plan
+from pebr_train.believed import Believed
+from pebr_train.pace import Pace, foresee_groups
 from pebr_train.recipe import GrpoStage
 from pebr_train.rollouts import RolloutLog
 
 if TYPE_CHECKING:
     from pebr_data.difficulty.forecast import Expected
-
-REWARD = "accuracy"
 
 
 class Figure(BaseModel):
@@ -70,6 +71,24 @@ class GivenReward(BaseModel):
     shift_high: float
 
 
+class Trained(BaseModel):
+    """What was foreseen of a policy that goes on changing as it did in the stage before.
+
+    Attributes:
+        learnt_from: That stage.
+        zero_variance: As of `Span`.
+        mean_reward: As of `Span`.
+        squared_advantage: As of `Span`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    learnt_from: str
+    zero_variance: Figure
+    mean_reward: Figure
+    squared_advantage: Figure
+
+
 class Span(BaseModel):
     """Some of the first groups of a stage; what an earlier pebr has not held against the run is None.
 
@@ -81,6 +100,7 @@ class Span(BaseModel):
         squared_advantage: As of `pebr_data.difficulty.forecast.Forecast`, of the accuracy alone.
         tokens_per_update: Completion tokens of an update. None too where no length is known from the probe.
         given_reward: The zero-variance share, given the mean rewards that were seen.
+        trained: The forecast that takes training into account; None where no stage had shown how.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -92,6 +112,7 @@ class Span(BaseModel):
     squared_advantage: Figure | None = None
     tokens_per_update: Figure | None = None
     given_reward: GivenReward | None = None
+    trained: Trained | None = None
 
     @property
     def verdict(self) -> str:
@@ -100,6 +121,11 @@ class Span(BaseModel):
             return ""
         if self.zero_variance.within:
             return "as foreseen of the policy that was probed"
+        if self.trained is not None and self.trained.zero_variance.within:
+            return (
+                "not as foreseen of the policy that was probed, but as of one that goes on changing as in the stage "
+                f"{self.trained.learnt_from}"
+            )
         if self.given_reward.zero_variance.within:
             return (
                 "not as foreseen of the policy that was probed, but as of one that has learnt all samples alike since"
@@ -128,31 +154,24 @@ class FirstPass(BaseModel):
     scale_rewards: ScaleRewards | None = None
 
 
-def scale_rewards_of(stage: GrpoStage) -> ScaleRewards:
-    """The stage's `scale_rewards`, by the names that TRL has for its booleans; TRL's default where it says nothing."""
-    asked = stage.trl.get("scale_rewards", "group")
-    return cast(ScaleRewards, {True: "group", False: "none"}.get(asked, asked))
-
-
 def check_forecast(
     stage: GrpoStage,
-    config: CatalogConfig,
-    store: Path,
-    probe_id: str,
+    believed: Believed,
     num_samples: int,
     log: RolloutLog,
+    *,
     num_processes: int = 1,
+    pace: Pace | None = None,
 ) -> tuple[Span, ...]:
     """The spans of a finished stage.
 
     Args:
         stage: It, with a mixture of the catalog.
-        config: The catalog.
-        store: The store with the probe that the mixture was chosen by.
-        probe_id: That probe.
+        believed: What its probe said.
         num_samples: Samples in the mixture.
         log: The stage's completions.
         num_processes: That trained it.
+        pace: How pass rates were taken to change.
 
     Returns:
         Nothing when no accuracy was logged.
@@ -161,29 +180,22 @@ def check_forecast(
         BusyError: Another process keeps the catalog.
     """
     from pebr_data.difficulty.conditional import blocks_of
-    from pebr_data.difficulty.known import learn
     from pebr_data.difficulty.lengths import expected_tokens
     from pebr_data.select.forecast import read_lengths
-    from pebr_data.select.pool import looked_at, read_rates
 
-    assert stage.mixture is not None
-    groups = log.groups(REWARD)
+    groups = believed.of_groups(log)
     if groups.is_empty():
         return ()
-    rates = read_rates(config, store, probe_id, [stage.mixture])
-    samples = looked_at(config.mixtures[stage.mixture], rates)
-    known = learn(samples)
-    redrawn = known.redrawn()
-    size, scale = stage.num_generations, scale_rewards_of(stage)
+    known, redrawn = believed.known, believed.redrawn
+    size, scale = stage.num_generations, stage.scale_rewards
     per_update = batch_plan(stage, num_processes, num_samples).completions_per_update
     batches = groups["step"].unique().sort()
     in_a_pass = max(1, num_samples // groups.filter(step=batches[0]).height)
     spans = []
     for name, num_batches in (("before any update", 1), ("first pass", in_a_pass)):
         seen = groups.filter(pl.col("step").is_in(batches[:num_batches].to_list()))
-        chosen = seen.join(samples, on="sample_id", maintain_order="left")
-        foreseen = known.forecast(chosen, size, scale, redrawn=redrawn)
-        lengths = read_lengths(config, store, rates, {name: chosen["sample_id"]})[name]
+        foreseen = known.forecast(seen, size, scale, redrawn=redrawn)
+        lengths = read_lengths(believed.config, believed.store, believed.rates, {name: seen["sample_id"]})[name]
         tokens = None
         if not lengths.is_empty():
             each = expected_tokens(lengths, foreseen.mean_reward, len(seen), size)
@@ -192,14 +204,24 @@ def check_forecast(
         block = blocks_of(seen["step"].to_numpy())
         correct = (seen["mean"] * size).round().to_numpy()
         total = np.bincount(block, weights=correct).astype(np.int64)
-        given = known.forecast_given_reward(chosen, block, total, size, redrawn=redrawn)
+        given = known.forecast_given_reward(seen, block, total, size, redrawn=redrawn)
+        reward, advantage = _mean(seen, pl.col("mean")), _mean(seen, _squared_advantage(scale))
+        trained = None
+        if pace is not None:
+            after = foresee_groups(stage, believed, seen, pace)
+            trained = Trained(
+                learnt_from=pace.learnt_from,
+                zero_variance=Figure.of(after.zero_variance, alike),
+                mean_reward=Figure.of(after.mean_reward, reward),
+                squared_advantage=Figure.of(after.squared_advantage, advantage),
+            )
         spans.append(
             Span(
                 name=name,
                 num_groups=len(seen),
                 zero_variance=Figure.of(foreseen.zero_variance, alike),
-                mean_reward=Figure.of(foreseen.mean_reward, _mean(seen, pl.col("mean"))),
-                squared_advantage=Figure.of(foreseen.squared_advantage, _mean(seen, _squared_advantage(scale))),
+                mean_reward=Figure.of(foreseen.mean_reward, reward),
+                squared_advantage=Figure.of(foreseen.squared_advantage, advantage),
                 tokens_per_update=tokens,
                 given_reward=GivenReward(
                     num_blocks=given.num_blocks,
@@ -208,6 +230,7 @@ def check_forecast(
                     shift_low=given.shift.low,
                     shift_high=given.shift.high,
                 ),
+                trained=trained,
             )
         )
     return tuple(spans)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field, ValidationError, model_validator
 
 from pebr_data.config import CatalogConfig, FileModel, Name, StrictModel, load_catalog_config, load_yaml
 from pebr_data.errors import ConfigError
 from pebr_data.strict_yaml import nearest
+from pebr_data.types import ScaleRewards
 from pebr_data.yaml_document import Location
 
 BASE = "base"
@@ -117,6 +118,12 @@ class GrpoStage(_Stage):
     epsilon_high: float | None = Field(default=0.3, gt=0)
     use_bias_correction_kl: bool = False
     rewards: tuple[RewardConfig, ...] = Field(min_length=1)
+
+    @property
+    def scale_rewards(self) -> ScaleRewards:
+        """`trl.scale_rewards`, by the names that TRL has for its booleans; TRL's default where it says nothing."""
+        asked = self.trl.get("scale_rewards", "group")
+        return cast(ScaleRewards, {True: "group", False: "none"}.get(asked, asked))
 
 
 StageConfig = SftStage | GrpoStage

@@ -17,13 +17,13 @@ from pathlib import Path
 
 from pebr_data.config import CatalogConfig
 from pebr_data.errors import RefusedError, StorageError
-from pebr_data.manifest import Manifest, load_manifest
+from pebr_data.manifest import load_manifest
 from pebr_data.models import ResolvedModel, resolve_model
 from pebr_train import metrics
 from pebr_train.checkpoints import Checkpoint, newest_complete
 from pebr_train.done import Done, check_files, check_identity, final_files, read_done, write_done
 from pebr_train.evaluation import save_evaluation, saved_identity
-from pebr_train.first_pass import FirstPass, check_forecast, scale_rewards_of
+from pebr_train.foreseen import check, foresee
 from pebr_train.identity import Identities
 from pebr_train.interrupts import Interrupts
 from pebr_train.logs import logged
@@ -168,6 +168,7 @@ class _Attempt:
             write_started(directory, identity, manifest)
         else:
             check_content(directory, half, manifest)
+        foreseen = foresee(stage, manifest, self.recipe, self.config, self.store, self.directory, self.voice)
         checkpoint = self._resume_from(directory)
         started = time.monotonic()
         with self.voice.progress(f"stage {stage.name}", "steps") as update, self.interrupts.deferred():
@@ -197,7 +198,7 @@ class _Attempt:
             probe_id=manifest.probe_id,
             seconds=time.monotonic() - started,
             files=final_files(directory.final),
-            first_pass=self._first_pass(stage, before, manifest),
+            first_pass=None if foreseen is None else check(foreseen, directory, before, self.voice),
         )
         write_done(directory, done)
         for leftover in (directory.checkpoints, directory.cache):
@@ -205,25 +206,6 @@ class _Attempt:
         self.trained.append(stage.name)
         self.voice.say(f"stage {stage.name}: {steps:,} steps in {done.seconds:.0f} s -> {directory.final}")
         self.interrupts.check()
-
-    def _first_pass(self, stage: StageConfig, before: str, manifest: Manifest) -> FirstPass | None:
-        """The forecast of a trained stage beside what it showed."""
-        if not isinstance(stage, GrpoStage) or stage.mixture is None:
-            return None
-        log = RolloutLog(self.directory.stage(stage.name).rollouts)
-        num_samples, num_processes = manifest.num_samples, self.recipe.num_processes
-        spans = check_forecast(stage, self.config, self.store, manifest.probe_id, num_samples, log, num_processes)
-        for span in spans:
-            told = span.zero_variance
-            self.voice.say(
-                f"stage {stage.name}, {span.name}: {told.seen:.1%} of {span.num_groups:,} groups had zero variance in "
-                f"accuracy, foreseen {told.foreseen:.1%} ({told.low:.1%} to {told.high:.1%}): "
-                f"{'within' if told.within else 'outside'} its interval; {span.verdict}"
-            )
-        if not spans:
-            return None
-        probed, scale = self.recipe.probe_of(stage), scale_rewards_of(stage)
-        return FirstPass(probed=probed, started_from=before, spans=spans, scale_rewards=scale)
 
     def _resume_from(self, directory: StageDir) -> Checkpoint | None:
         checkpoint, torn = newest_complete(directory.checkpoints)

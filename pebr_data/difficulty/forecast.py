@@ -85,23 +85,31 @@ def forecast(
     """
     if posterior.num_samples < 1 or group_size < 2 or not 0 < level < 1:
         raise ValueError(f"{posterior.num_samples} samples, group size {group_size}, level {level} cannot be forecast")
-    j = np.arange(group_size + 1)
-    mixed = ((j > 0) & (j < group_size)).astype(np.float64)
-    share = j / group_size
-    worth = mixed * (1.0 - 1.0 / group_size) if scale_rewards == "group" else share * (1.0 - share)
-    figures = np.stack([1.0 - mixed, share, worth], axis=1)
-
+    figures = figures_of(group_size, scale_rewards)
     rng = np.random.default_rng(seed)
     worlds = alternatives or (posterior,)
     num_each = -(-NUM_DRAWS // len(worlds))
     drawn = np.concatenate([_passes(world, group_size, num_each, rng) for world in worlds]) @ figures
+    return forecast_of(posterior.num_samples, group_size, _mean_pass(posterior, group_size) @ figures, drawn, level)
+
+
+def figures_of(group_size: int, scale_rewards: ScaleRewards) -> FloatArray:
+    """What a group with 0 .. G correct rollouts adds to each figure of a `Forecast`, [G + 1, 3]."""
+    j = np.arange(group_size + 1)
+    mixed = ((j > 0) & (j < group_size)).astype(np.float64)
+    share = j / group_size
+    worth = mixed * (1.0 - 1.0 / group_size) if scale_rewards == "group" else share * (1.0 - share)
+    return np.stack([1.0 - mixed, share, worth], axis=1)
+
+
+def forecast_of(num_samples: int, group_size: int, mean: FloatArray, drawn: FloatArray, level: float) -> Forecast:
+    """The forecast with these means, [3], and the quantiles of these drawn passes, [draws, 3]."""
     tail = (1 - level) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
-    mean = _mean_pass(posterior, group_size) @ figures
     zero_variance, mean_reward, squared = (
         Expected(float(m), float(min(m, lo)), float(max(m, hi))) for m, lo, hi in zip(mean, low, high, strict=True)
     )
-    return Forecast(posterior.num_samples, group_size, zero_variance, mean_reward, squared)
+    return Forecast(num_samples, group_size, zero_variance, mean_reward, squared)
 
 
 def forecast_chosen(

@@ -135,8 +135,7 @@ class Known:
             redrawn: What `redrawn` gave, so that the intervals hold the prior's own uncertainty.
             seed: Of the draws.
         """
-        cells = self._cells_of(chosen)
-        known, *others = (self._posterior(priors, cells) for priors in (self.priors, *redrawn))
+        known, others = self.under_all(chosen, redrawn)
         return forecast(known, num_generations, scale_rewards, alternatives=others, seed=seed)
 
     def forecast_given_reward(
@@ -159,9 +158,14 @@ class Known:
             redrawn: As for `forecast`.
             seed: Of the draws.
         """
-        cells = self._cells_of(chosen)
-        known, *others = (self._posterior(priors, cells) for priors in (self.priors, *redrawn))
+        known, others = self.under_all(chosen, redrawn)
         return forecast_given_reward(known, block, num_correct, num_generations, alternatives=others, seed=seed)
+
+    def under_all(self, samples: pl.DataFrame, redrawn: Sequence[Priors]) -> tuple[Posterior, list[Posterior]]:
+        """What is known of these samples, as of `posterior_of`, under the fitted priors and under each redrawn one."""
+        cells = self._cells_of(samples)
+        known, *others = (self._posterior(priors, cells) for priors in (self.priors, *redrawn))
+        return known, others
 
     def posterior_of(self, samples: pl.DataFrame) -> Posterior:
         """What is known of each of these samples; the columns of `CELL`, and `LEVEL` as learnt by."""
