@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -9,9 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from pebr_data.catalog.store import Catalog
 from pebr_data.cli import app, main
 from pebr_data.manifest import load_manifest
 from pebr_data.types import Outcome
@@ -300,12 +303,43 @@ def test_without_arguments_the_commands_are_listed() -> None:
         assert name in told.output
 
 
-def test_selecting_and_exporting_never_import_torch(place: Path, probed: list[str]) -> None:
-    code = (
-        "import sys\nfrom pebr_data.cli import main\n"
-        "codes = [main([name, 'small.yaml']) for name in ('select', 'export')]\n"
-        "sys.exit(codes != [0, 0] or bool({'torch', 'transformers', 'datasets'} & set(sys.modules)))\n"
-    )
+def heavy_imports(place: Path, code: str) -> list[str]:
+    """What of the heavy packages a fresh process has imported that ran this."""
+    code += "\nimport sys; print(sorted({'torch', 'transformers', 'datasets', 'pandas'} & set(sys.modules)))\n"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], cwd=place, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    found: list[str] = ast.literal_eval(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_selecting_and_exporting_never_import_torch_or_pandas(place: Path, probed: list[str]) -> None:
+    code = (
+        "from pebr_data.cli import main\nassert [main([name, 'small.yaml']) for name in ('select', 'export')] == [0, 0]"
+    )
+    assert heavy_imports(place, code) == []
+
+
+def test_building_never_imports_torch_or_pandas(place: Path) -> None:
+    rows = [{"question": f"How many {n}?", "answer": str(n), "words": ["a"], "kind": "ab"[n % 2]} for n in range(4)]
+    pl.DataFrame(rows).write_parquet(place / "rows.parquet")
+    (place / "rows.yaml").write_text(
+        "name: rows\nsources:\n"
+        "  - {name: made, type: shapes, splits: {train: 4}}\n"
+        "  - {name: rows, type: parquet, files: rows.parquet, fields: {images: null, keywords: words},\n"
+        "     keep_if: [{column: kind, matches: ^a}]}\n"
+    )
+    assert heavy_imports(place, "from pebr_data.cli import main\nassert main(['build', 'rows.yaml']) == 0") == []
+    with Catalog.open(place / "store", read_only=True) as catalog:
+        assert [sample.source for sample in catalog.samples()] == ["made"] * 4 + ["rows"] * 2
+
+
+def test_merging_rollouts_never_imports_torch_or_pandas(place: Path) -> None:
+    code = (
+        "from pathlib import Path\nfrom tests.probed_store import fill, group, probe\n"
+        "sample_ids = fill(Path('store'), {'train': 4})\n"
+        "probe(Path('store'), {sample_id: group(n) for n, sample_id in enumerate(sample_ids)})"
+    )
+    assert heavy_imports(place, code) == []
+    with Catalog.open(place / "store", read_only=True) as catalog:
+        assert [probe.num_rollouts for probe in catalog.probes()] == [16]

@@ -23,7 +23,7 @@ from tests.probed_store import GROUP_SIZE, YAML, fill, fingerprint
 
 ROOT = Path(__file__).parents[2]
 PROBE = fingerprint().probe_id
-HEAVY = ("torch", "transformers", "trl", "datasets", "accelerate")
+HEAVY = ("torch", "transformers", "trl", "datasets", "accelerate", "pandas")
 
 
 @pytest.fixture
@@ -215,7 +215,7 @@ def test_an_unfit_gold_is_shown_and_fails_only_when_strict(
     assert main(["audit-grader", "rows.yaml", "--strict"]) == 65
 
 
-def test_no_model_framework_is_imported(probed: list[str], tmp_path: Path) -> None:
+def test_no_model_framework_and_no_pandas_is_imported(probed: list[str], tmp_path: Path) -> None:
     after = f"print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)"
     for argv in (["regrade", "small.yaml", "--use"], ["show", "--disputed"], ["audit-grader", "small.yaml"]):
         done = pebr_data(tmp_path, argv, after)
