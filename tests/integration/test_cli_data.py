@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -42,12 +43,20 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A store with 10 samples, probed with 0..4 of 4 correct in turn, and the sample ids."""
+    store = tmp_path_factory.mktemp("template") / "store"
+    sample_ids = fill(store, {"train": 10})
+    probe(store, {sample_id: group(n % 5) for n, sample_id in enumerate(sample_ids)})
+    return store, sample_ids
+
+
 @pytest.fixture
-def probed(place: Path) -> list[str]:
-    """A store with 10 samples, probed with 0..4 of 4 correct in turn; gives the sample ids."""
-    sample_ids = fill(place / "store", {"train": 10})
-    probe(place / "store", {sample_id: group(n % 5) for n, sample_id in enumerate(sample_ids)})
-    return sample_ids
+def probed(template: tuple[Path, list[str]], place: Path) -> list[str]:
+    """A copy of that store in the directory; gives the sample ids."""
+    shutil.copytree(template[0], place / "store")
+    return template[1]
 
 
 def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
