@@ -95,16 +95,17 @@ def resample_priors(
     *,
     chances: Sequence[float] = (),
     groups: Sequence[int] = (),
+    near: Priors | None = None,
     num_draws: int = 20,
     seed: int = 0,
 ) -> tuple[Priors, ...]:
     """`fit_priors` of samples drawn again with replacement within each stratum: how far the fit itself may be off.
 
     The bootstrap for empirical Bayes of Laird and Louis (1987). The spikes are chosen anew in each draw, where the Beta
-    begins is not; the search starts from the fit of all.
+    begins is not; the search starts from the fit of all: `near`, what `fit_priors` gave, or it is fitted here.
     """
     counts = Counts.of(num_correct, num_rollouts, stratum)
-    near = _fit_strata(counts, counts.num_samples, chances, groups)
+    near = near or _fit_strata(counts, counts.num_samples, chances, groups)
     rng = np.random.default_rng(seed)
     draws = []
     for _ in range(num_draws):
