@@ -129,7 +129,7 @@ class RowCondition(StrictModel):
             import pyarrow.compute as pc
 
             try:
-                pc.match_substring_regex(pa.array([""]), pattern)
+                pc.match_substring_regex(pa.nulls(1, pa.string()), pattern)
             except pa.ArrowInvalid as error:
                 raise ValueError(f"no RE2 pattern: {error}") from None
         return pattern

@@ -24,10 +24,7 @@ MESSAGE_SIZE = 2**16
 # For each message it forks a process that forks another, which does the work, and tells how that has ended.
 NURSERY = """
 import json, os, signal, socket, sys
-import pyarrow
 import pebr_data.catalog.ingest, pebr_data.cli, pebr_data.doctor.repair, pebr_data.probe.run, tests.probed_store
-
-pyarrow.array([])  # imports more
 
 def next_work(orders):
     while True:

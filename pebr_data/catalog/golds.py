@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
+from pebr_data.arrow import arrow_table
 from pebr_data.catalog.connection import first_row
 from pebr_data.catalog.schema import now
 from pebr_data.grading.versions import SOURCE_GOLDS
@@ -15,11 +16,11 @@ from pebr_data.hashing import digest
 
 _FIXES = pa.schema(
     [
-        ("sample_id", pa.string()),
-        ("answer", pa.string()),
-        ("answer_type", pa.string()),
-        ("answer_type_reason", pa.string()),
-        ("reason", pa.string()),
+        ("sample_id", pa.large_string()),
+        ("answer", pa.large_string()),
+        ("answer_type", pa.large_string()),
+        ("answer_type_reason", pa.large_string()),
+        ("reason", pa.large_string()),
     ]
 )
 
@@ -71,7 +72,7 @@ def save_golds(connection: duckdb.DuckDBPyConnection, fixes: Iterable[GoldFix]) 
     name = golds_name(kept)
     if kept:
         rows = [{name: getattr(fix, name) for name in _FIXES.names} for fix in kept]
-        connection.register("batch", pa.Table.from_pylist(rows, schema=_FIXES))
+        connection.register("batch", arrow_table(rows, _FIXES))
         connection.execute(
             "INSERT INTO gold_fixes SELECT $golds, batch.*, $now FROM batch "
             "ON CONFLICT (golds, sample_id) DO UPDATE SET reason = excluded.reason",

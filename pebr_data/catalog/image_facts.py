@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from pebr_data.arrow import arrow_table
 from pebr_data.catalog.connection import connect, transaction
 from pebr_data.catalog.queries import load_query
 from pebr_data.errors import DataError
@@ -15,15 +16,15 @@ from pebr_data.images import ImageFacts, ImageStore, open_gate
 
 _IMAGES = pa.schema(
     [
-        ("image_hash", pa.string()),
-        ("format", pa.string()),
+        ("image_hash", pa.large_string()),
+        ("format", pa.large_string()),
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("num_bytes", pa.int64()),
         ("num_frames", pa.int32()),
-        ("flags", pa.list_(pa.string())),
+        ("flags", pa.list_(pa.large_string())),
         ("phash", pa.uint64()),
-        ("thumbnail", pa.binary()),
+        ("thumbnail", pa.large_binary()),
     ]
 )
 _BATCH_SIZE = 512
@@ -32,7 +33,7 @@ _BATCH_SIZE = 512
 def write_image_facts(connection: duckdb.DuckDBPyConnection, facts: Iterable[ImageFacts]) -> None:
     """Adds rows for images that have none. Call it inside a transaction."""
     rows = [{name: getattr(one, name) for name in _IMAGES.names} for one in facts]
-    connection.register("batch_facts", pa.Table.from_pylist(rows, schema=_IMAGES))
+    connection.register("batch_facts", arrow_table(rows, _IMAGES))
     connection.execute("INSERT INTO images SELECT * FROM batch_facts ON CONFLICT DO NOTHING")
     connection.unregister("batch_facts")
 

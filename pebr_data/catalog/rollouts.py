@@ -11,6 +11,7 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
+from pebr_data.arrow import arrow_table
 from pebr_data.catalog.connection import first_row, transaction
 from pebr_data.catalog.gradings import note_grading
 from pebr_data.catalog.queries import load_query
@@ -19,27 +20,27 @@ from pebr_data.catalog.schema import now
 from pebr_data.errors import DataError
 from pebr_data.types import Condition, Fingerprint, Generation, Grade, Json, Outcome, Rollout, RolloutKey
 
-_KEY = [("probe_id", pa.string()), ("sample_id", pa.string()), ("idx", pa.int16())]
+_KEY = [("probe_id", pa.large_string()), ("sample_id", pa.large_string()), ("idx", pa.int16())]
 _ROLLOUTS = pa.schema(
     [
         *_KEY,
         ("seed", pa.int64()),
-        ("completion", pa.string()),
+        ("completion", pa.large_string()),
         ("num_tokens", pa.int32()),
-        ("finish_reason", pa.string()),
+        ("finish_reason", pa.large_string()),
         ("num_prompt_tokens", pa.int32()),
         ("num_image_tokens", pa.int32()),
-        ("error", pa.string()),
+        ("error", pa.large_string()),
         ("option_order", pa.list_(pa.uint8())),
     ]
 )
 _GRADES = pa.schema(
     [
         *_KEY,
-        ("grader_version", pa.string()),
-        ("outcome", pa.string()),
-        ("answer", pa.string()),
-        ("reason", pa.string()),
+        ("grader_version", pa.large_string()),
+        ("outcome", pa.large_string()),
+        ("answer", pa.large_string()),
+        ("reason", pa.large_string()),
     ]
 )
 
@@ -125,7 +126,7 @@ def merge_rollouts(connection: duckdb.DuckDBPyConnection, rollouts: Iterable[Rol
     with transaction(connection):
         for probe_id in sorted({key.probe_id for key in best}):
             probe_fingerprint(connection, probe_id)
-        connection.register("batch", pa.Table.from_pylist([_rollout_row(r) for r in best.values()], schema=_ROLLOUTS))
+        connection.register("batch", arrow_table([_rollout_row(r) for r in best.values()], _ROLLOUTS))
         added = first_row(connection, load_query("merge_rollouts"))
         connection.unregister("batch")
         _write_grades(connection, [(rollout.key, rollout.grade) for rollout in best.values()])
@@ -254,7 +255,7 @@ def _write_grades(connection: duckdb.DuckDBPyConnection, grades: Sequence[tuple[
         }
         for key, grade in grades
     ]
-    connection.register("batch", pa.Table.from_pylist(rows, schema=_GRADES))
+    connection.register("batch", arrow_table(rows, _GRADES))
     connection.execute(load_query("merge_grades"))
     connection.unregister("batch")
 

@@ -10,6 +10,7 @@ from datetime import datetime
 import duckdb
 import pyarrow as pa
 
+from pebr_data.arrow import arrow_table
 from pebr_data.catalog.connection import first_row, transaction
 from pebr_data.catalog.image_facts import write_image_facts
 from pebr_data.catalog.queries import load_query
@@ -20,33 +21,33 @@ from pebr_data.types import Json, Sample
 
 _SAMPLES = pa.schema(
     [
-        ("sample_id", pa.string()),
-        ("source", pa.string()),
-        ("split", pa.string()),
+        ("sample_id", pa.large_string()),
+        ("source", pa.large_string()),
+        ("split", pa.large_string()),
         ("position", pa.int64()),
-        ("question", pa.string()),
-        ("answer", pa.string()),
-        ("answer_type", pa.string()),
-        ("options", pa.list_(pa.string())),
-        ("keywords", pa.list_(pa.string())),
-        ("description", pa.string()),
-        ("response", pa.string()),
-        ("skill", pa.string()),
-        ("metadata", pa.string()),
-        ("answer_type_reason", pa.string()),
-        ("grading", pa.string()),
+        ("question", pa.large_string()),
+        ("answer", pa.large_string()),
+        ("answer_type", pa.large_string()),
+        ("options", pa.list_(pa.large_string())),
+        ("keywords", pa.list_(pa.large_string())),
+        ("description", pa.large_string()),
+        ("response", pa.large_string()),
+        ("skill", pa.large_string()),
+        ("metadata", pa.large_string()),
+        ("answer_type_reason", pa.large_string()),
+        ("grading", pa.large_string()),
     ]
 )
-_IMAGES = pa.schema([("sample_id", pa.string()), ("position", pa.int16()), ("image_hash", pa.string())])
+_IMAGES = pa.schema([("sample_id", pa.large_string()), ("position", pa.int16()), ("image_hash", pa.large_string())])
 _METADATA = json.JSONEncoder(ensure_ascii=False, sort_keys=True, allow_nan=False)
-_IDS = pa.schema([("sample_id", pa.string())])
+_IDS = pa.schema([("sample_id", pa.large_string())])
 _REJECTS = pa.schema(
     [
-        ("catalog", pa.string()),
-        ("source", pa.string()),
+        ("catalog", pa.large_string()),
+        ("source", pa.large_string()),
         ("position", pa.int64()),
-        ("location", pa.string()),
-        ("reason", pa.string()),
+        ("location", pa.large_string()),
+        ("reason", pa.large_string()),
     ]
 )
 
@@ -96,14 +97,14 @@ def write_batch(
         RefusedError: Another catalog has one of the samples in another split; nothing of the batch was written.
     """
     with transaction(connection):
-        _register(connection, "batch", [_row(placed) for placed in samples], _SAMPLES)
+        connection.register("batch", arrow_table([_row(placed) for placed in samples], _SAMPLES))
         _refuse_moving(connection, catalog)
         images = [
             {"sample_id": placed.sample.sample_id, "position": position, "image_hash": image_hash}
             for placed in samples
             for position, image_hash in enumerate(placed.sample.image_hashes)
         ]
-        _register(connection, "batch_images", images, _IMAGES)
+        connection.register("batch_images", arrow_table(images, _IMAGES))
         write_image_facts(connection, image_facts)
         refused = [
             {
@@ -115,7 +116,7 @@ def write_batch(
             }
             for reject in rejects
         ]
-        _register(connection, "batch_rejects", refused, _REJECTS)
+        connection.register("batch_rejects", arrow_table(refused, _REJECTS))
         new = connection.execute("SELECT sample_id FROM batch ANTI JOIN samples USING (sample_id)").fetchall()
         connection.execute(load_query("upsert_samples"))
         connection.execute("INSERT INTO sample_images SELECT * FROM batch_images ON CONFLICT DO NOTHING")
@@ -141,7 +142,7 @@ def finish_source(
     The samples themselves stay, with their rollouts: another catalog, or a mixture, may hold them.
     """
     with transaction(connection):
-        _register(connection, "seen", [{"sample_id": sample_id} for sample_id in seen], _IDS)
+        connection.register("seen", arrow_table([{"sample_id": sample_id} for sample_id in seen], _IDS))
         connection.execute(load_query("drop_stale"), {"catalog": catalog, "source": source})
         connection.unregister("seen")
         connection.execute(
@@ -260,12 +261,6 @@ def _refuse_moving(connection: duckdb.DuckDBPyConnection, catalog: str) -> None:
             help=f"use the same split, call the source something else in one of them, or build {catalog} elsewhere "
             "with --store",
         )
-
-
-def _register(
-    connection: duckdb.DuckDBPyConnection, name: str, rows: Sequence[Mapping[str, Json]], schema: pa.Schema
-) -> None:
-    connection.register(name, pa.Table.from_pylist(list(rows), schema=schema))
 
 
 def _row(placed: PlacedSample) -> dict[str, Json]:

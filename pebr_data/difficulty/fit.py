@@ -95,16 +95,17 @@ def resample_priors(
     *,
     chances: Sequence[float] = (),
     groups: Sequence[int] = (),
+    near: Priors | None = None,
     num_draws: int = 20,
     seed: int = 0,
 ) -> tuple[Priors, ...]:
     """`fit_priors` of samples drawn again with replacement within each stratum: how far the fit itself may be off.
 
     The bootstrap for empirical Bayes of Laird and Louis (1987). The spikes are chosen anew in each draw, where the Beta
-    begins is not; the search starts from the fit of all.
+    begins is not; the search starts from the fit of all: `near`, what `fit_priors` gave, or it is fitted here.
     """
     counts = Counts.of(num_correct, num_rollouts, stratum)
-    near = _fit_strata(counts, counts.num_samples, chances, groups)
+    near = near or _fit_strata(counts, counts.num_samples, chances, groups)
     rng = np.random.default_rng(seed)
     draws = []
     for _ in range(num_draws):
@@ -238,9 +239,11 @@ def _maximise(cells: _Cells, spikes: BoolArray, chance: float, near: Prior | Non
         point[free] = some
         return point
 
+    num_samples = cells.num_samples
+
     def loss(some: FloatArray) -> tuple[float, FloatArray]:
-        value, gradient = _log_likelihood(cells, whole(some))
-        return -value / cells.num_samples, -gradient[free] / cells.num_samples
+        value, gradient = _log_likelihood(cells, num_samples, whole(some))
+        return -value / num_samples, -gradient[free] / num_samples
 
     # Takes long to import, and most commands fit nothing.
     from scipy.optimize import minimize
@@ -252,7 +255,7 @@ def _maximise(cells: _Cells, spikes: BoolArray, chance: float, near: Prior | Non
         bounds = np.stack([low, high], axis=1)
         # Of the bounded methods the one without BLAS, whose threads cost a hundredfold on four parameters.
         result = minimize(loss, point, jac=True, method="TNC", bounds=bounds, options=SEARCH)
-        found.append((-float(result.fun) * cells.num_samples, whole(result.x)))
+        found.append((-float(result.fun) * num_samples, whole(result.x)))
     value, best = max(found, key=lambda pair: pair[0])
     a, b = np.exp(best[:2])
     zero, guess, one, _ = np.exp(_log_weights(best))
@@ -268,33 +271,36 @@ def _point(prior: Prior, spikes: BoolArray) -> Point:
 
 def _log_weights(point: Point) -> FloatArray:
     """Log weights of the spikes and of the Beta, [4]."""
-    odds = np.append(point[2:], 0.0)
+    odds = np.concatenate((point[2:], (0.0,)))
     weights: FloatArray = odds - np.logaddexp.reduce(odds)
     return weights
 
 
-def _shares(cells: _Cells, point: Point) -> tuple[FloatArray, FloatArray]:
-    """Log-likelihood of each cell, and the probability that each part made it: [cells], [cells, 3 + ways]."""
+def _shares(cells: _Cells, point: Point, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Log-likelihood of each cell, and the probability that each part made it: [cells], [cells, 3 + ways].
+
+    `weights` are the point's own, which its gradient needs too.
+    """
     a, b = np.exp(point[:2])
     wrong = (cells.n - cells.k)[:, None]
     betas = cells.log_ways + betaln(a + cells.known, b + wrong) - betaln(a, b)
-    weights = _log_weights(point)
     parts = np.concatenate([weights[:3] + cells.at_spikes, weights[3] + betas], axis=1)
     each = np.logaddexp.reduce(parts, axis=1)
     return each, np.exp(parts - each[:, None])
 
 
-def _log_likelihood(cells: _Cells, point: Point) -> tuple[float, Point]:
+def _log_likelihood(cells: _Cells, num_samples: float, point: Point) -> tuple[float, Point]:
     """The log-likelihood and its gradient."""
-    each, shares = _shares(cells, point)
+    weights = _log_weights(point)
+    each, shares = _shares(cells, point, weights)
     mine = shares * cells.weight[:, None]
     a, b = np.exp(point[:2])
     wrong = (cells.n - cells.k)[:, None]
     common = digamma(a + b) - digamma(a + b + cells.known + wrong)
-    in_a = a * np.sum(mine[:, 3:] * (digamma(a + cells.known) - digamma(a) + common))
-    in_b = b * np.sum(mine[:, 3:] * (digamma(b + wrong) - digamma(b) + common))
-    odds = mine[:, :3].sum(axis=0) - cells.num_samples * np.exp(_log_weights(point)[:3])
-    return float(np.sum(cells.weight * each)), np.array([in_a, in_b, *odds])
+    in_a = a * (mine[:, 3:] * (digamma(a + cells.known) - digamma(a) + common)).sum()
+    in_b = b * (mine[:, 3:] * (digamma(b + wrong) - digamma(b) + common)).sum()
+    odds = mine[:, :3].sum(axis=0) - num_samples * np.exp(weights[:3])
+    return float((cells.weight * each).sum()), np.array([in_a, in_b, *odds])
 
 
 def _starts(cells: _Cells, spikes: BoolArray) -> list[Point]:
@@ -307,7 +313,7 @@ def _starts(cells: _Cells, spikes: BoolArray) -> list[Point]:
 def _em(cells: _Cells, point: Point) -> Point:
     """A few EM steps: the weights exactly, the Beta by the moments of its share (a generalised M-step)."""
     for _ in range(EM_STEPS):
-        mine = _shares(cells, point)[1] * cells.weight[:, None]
+        mine = _shares(cells, point, _log_weights(point))[1] * cells.weight[:, None]
         beta = mine[:, 3:].sum(axis=1)
         a, b = _moments(cells, beta)
         with np.errstate(divide="ignore"):

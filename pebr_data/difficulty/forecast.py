@@ -138,10 +138,9 @@ def forecast_chosen(
         seed: Of the draws and of the prior's resampling.
     """
     k, n, s = np.broadcast_arrays(np.asarray(num_correct), np.asarray(num_rollouts), np.asarray(stratum))
-    known = [
-        priors.posterior(k[chosen], n[chosen], s[chosen])
-        for priors in (fit_priors(k, n, s, chances=chances), *resample_priors(k, n, s, chances=chances, seed=seed))
-    ]
+    fitted = fit_priors(k, n, s, chances=chances)
+    redrawn = resample_priors(k, n, s, chances=chances, near=fitted, seed=seed)
+    known = [priors.posterior(k[chosen], n[chosen], s[chosen]) for priors in (fitted, *redrawn)]
     return forecast(known[0], group_size, scale_rewards, alternatives=known[1:], level=level, seed=seed)
 
 

@@ -71,11 +71,13 @@ class Known:
         cells: The columns of `CELL`, `LEVEL` where it was learnt by, `stratum` (its number) and `num_samples`, a row
             each distinct cell.
         priors: The fitted priors, parameters rounded.
+        fitted: The same as they were fitted.
     """
 
     strata: tuple[Stratum, ...]
     cells: pl.DataFrame
     priors: Priors
+    fitted: Priors
 
     def join(
         self,
@@ -114,7 +116,9 @@ class Known:
         # As many draws as there would be without levels: a choice by them leaves more to the priors, not less.
         num_draws = int(np.clip(MAX_FITS // (len(self.strata) // max(len({*levels}), 1) + 1), *DRAWS))
         chances, groups = [one.chance for one in self.strata], _groups(levels)
-        return resample_priors(*counts_of(self.cells), chances=chances, groups=groups, num_draws=num_draws, seed=seed)
+        return resample_priors(
+            *counts_of(self.cells), chances=chances, groups=groups, near=self.fitted, num_draws=num_draws, seed=seed
+        )
 
     def forecast(
         self,
@@ -243,6 +247,7 @@ def learn(samples: pl.DataFrame) -> Known:
         ),
         cells,
         priors,
+        fitted,
     )
 
 

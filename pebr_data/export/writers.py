@@ -28,13 +28,14 @@ def row_writer(path: Path, schema: Any) -> Iterator[Write]:
 
 @contextmanager
 def _parquet(path: Path, schema: Any) -> Iterator[Write]:
-    import pyarrow as pa
     from pyarrow import parquet
+
+    from pebr_data.arrow import arrow_table
 
     with parquet.ParquetWriter(path, schema, compression="zstd", use_dictionary=False) as writer:
 
         def write(rows: Sequence[Mapping[str, Json]]) -> None:
-            writer.write_table(pa.Table.from_pylist(list(rows), schema=schema), row_group_size=len(rows))
+            writer.write_table(arrow_table(rows, schema), row_group_size=len(rows))
 
         yield write
 

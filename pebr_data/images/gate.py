@@ -65,7 +65,7 @@ class ImageGate:
     """
 
     def __init__(self, num_workers: int, *, deadline_seconds: float = worker.DEADLINE_SECONDS) -> None:
-        self._idle: queue.SimpleQueue[_Child] = queue.SimpleQueue()
+        self._idle: queue.LifoQueue[_Child] = queue.LifoQueue()
         for _ in range(num_workers):
             self._idle.put(_Child(deadline_seconds))
         self._threads = ThreadPoolExecutor(max_workers=num_workers, thread_name_prefix="image-gate")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -65,7 +66,10 @@ def _matches(value: Any, pattern: str) -> bool:
     if not isinstance(value, str):
         return False
     try:
-        return bool(pc.match_substring_regex(pa.scalar(value), pattern).as_py())
+        text = value.encode()
+        # As `pa.array([value])`, which imports pandas where that is installed.
+        one = pa.StringArray.from_buffers(1, pa.py_buffer(struct.pack("=2i", 0, len(text))), pa.py_buffer(text))
+        return bool(pc.match_substring_regex(one, pattern)[0].as_py())
     except (pa.ArrowException, UnicodeEncodeError):
         return False
 

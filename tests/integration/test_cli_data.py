@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from pebr_data.catalog.store import Catalog
 from pebr_data.cli import app, main
 from pebr_data.manifest import load_manifest
 from pebr_data.types import Outcome
@@ -39,12 +43,20 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A store with 10 samples, probed with 0..4 of 4 correct in turn, and the sample ids."""
+    store = tmp_path_factory.mktemp("template") / "store"
+    sample_ids = fill(store, {"train": 10})
+    probe(store, {sample_id: group(n % 5) for n, sample_id in enumerate(sample_ids)})
+    return store, sample_ids
+
+
 @pytest.fixture
-def probed(place: Path) -> list[str]:
-    """A store with 10 samples, probed with 0..4 of 4 correct in turn; gives the sample ids."""
-    sample_ids = fill(place / "store", {"train": 10})
-    probe(place / "store", {sample_id: group(n % 5) for n, sample_id in enumerate(sample_ids)})
-    return sample_ids
+def probed(template: tuple[Path, list[str]], place: Path) -> list[str]:
+    """A copy of that store in the directory; gives the sample ids."""
+    shutil.copytree(template[0], place / "store")
+    return template[1]
 
 
 def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
@@ -300,12 +312,43 @@ def test_without_arguments_the_commands_are_listed() -> None:
         assert name in told.output
 
 
-def test_selecting_and_exporting_never_import_torch(place: Path, probed: list[str]) -> None:
-    code = (
-        "import sys\nfrom pebr_data.cli import main\n"
-        "codes = [main([name, 'small.yaml']) for name in ('select', 'export')]\n"
-        "sys.exit(codes != [0, 0] or bool({'torch', 'transformers', 'datasets'} & set(sys.modules)))\n"
-    )
+def heavy_imports(place: Path, code: str) -> list[str]:
+    """What of the heavy packages a fresh process has imported that ran this."""
+    code += "\nimport sys; print(sorted({'torch', 'transformers', 'datasets', 'pandas'} & set(sys.modules)))\n"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code], cwd=place, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    found: list[str] = ast.literal_eval(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_selecting_and_exporting_never_import_torch_or_pandas(place: Path, probed: list[str]) -> None:
+    code = (
+        "from pebr_data.cli import main\nassert [main([name, 'small.yaml']) for name in ('select', 'export')] == [0, 0]"
+    )
+    assert heavy_imports(place, code) == []
+
+
+def test_building_never_imports_torch_or_pandas(place: Path) -> None:
+    rows = [{"question": f"How many {n}?", "answer": str(n), "words": ["a"], "kind": "ab"[n % 2]} for n in range(4)]
+    pl.DataFrame(rows).write_parquet(place / "rows.parquet")
+    (place / "rows.yaml").write_text(
+        "name: rows\nsources:\n"
+        "  - {name: made, type: shapes, splits: {train: 4}}\n"
+        "  - {name: rows, type: parquet, files: rows.parquet, fields: {images: null, keywords: words},\n"
+        "     keep_if: [{column: kind, matches: ^a}]}\n"
+    )
+    assert heavy_imports(place, "from pebr_data.cli import main\nassert main(['build', 'rows.yaml']) == 0") == []
+    with Catalog.open(place / "store", read_only=True) as catalog:
+        assert [sample.source for sample in catalog.samples()] == ["made"] * 4 + ["rows"] * 2
+
+
+def test_merging_rollouts_never_imports_torch_or_pandas(place: Path) -> None:
+    code = (
+        "from pathlib import Path\nfrom tests.probed_store import fill, group, probe\n"
+        "sample_ids = fill(Path('store'), {'train': 4})\n"
+        "probe(Path('store'), {sample_id: group(n) for n, sample_id in enumerate(sample_ids)})"
+    )
+    assert heavy_imports(place, code) == []
+    with Catalog.open(place / "store", read_only=True) as catalog:
+        assert [probe.num_rollouts for probe in catalog.probes()] == [16]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,17 +24,15 @@ from tests.probed_store import GROUP_SIZE, YAML, fill, fingerprint
 
 ROOT = Path(__file__).parents[2]
 PROBE = fingerprint().probe_id
-HEAVY = ("torch", "transformers", "trl", "datasets", "accelerate")
+HEAVY = ("torch", "transformers", "trl", "datasets", "accelerate", "pandas")
 
 
-@pytest.fixture
-def probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """Ten samples with golds 0 .. 4 in turn, each answered 0, 1, 2 and, without a marker, right; graded by `paper`."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PEBR_STORE", raising=False)
-    (tmp_path / "small.yaml").write_text(YAML, encoding="utf-8")
-    ids = fill(tmp_path / "store", {"train": 10})
-    with Catalog.open(tmp_path / "store") as catalog:
+    store = tmp_path_factory.mktemp("template") / "store"
+    ids = fill(store, {"train": 10})
+    with Catalog.open(store) as catalog:
         catalog.register_probe(fingerprint())
         paper = Grading(Grader("paper"))
         rollouts = []
@@ -44,7 +43,17 @@ def probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
                 key = RolloutKey(PROBE, sample.sample_id, index)
                 rollouts.append(Rollout(key, Generation(text, 5, "stop"), verdict))
         catalog.merge_rollouts(rollouts)
-    return ids
+    return store, ids
+
+
+@pytest.fixture
+def probed(template: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A copy of that store in the directory to work in; gives the sample ids."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PEBR_STORE", raising=False)
+    (tmp_path / "small.yaml").write_text(YAML, encoding="utf-8")
+    shutil.copytree(template[0], tmp_path / "store")
+    return template[1]
 
 
 def as_json(capsys: pytest.CaptureFixture[str], *argv: str) -> Any:
@@ -215,7 +224,7 @@ def test_an_unfit_gold_is_shown_and_fails_only_when_strict(
     assert main(["audit-grader", "rows.yaml", "--strict"]) == 65
 
 
-def test_no_model_framework_is_imported(probed: list[str], tmp_path: Path) -> None:
+def test_no_model_framework_and_no_pandas_is_imported(probed: list[str], tmp_path: Path) -> None:
     after = f"print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)"
     for argv in (["regrade", "small.yaml", "--use"], ["show", "--disputed"], ["audit-grader", "small.yaml"]):
         done = pebr_data(tmp_path, argv, after)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -70,10 +71,16 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         yield one
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = tmp_path_factory.mktemp("template") / "store"
+    fill(store, {"train": 6})
+    return store
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Path:
-    fill(tmp_path / "store", {"train": 6})
-    return tmp_path / "store"
+def store(template: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(template, tmp_path / "store"))
 
 
 def samples_of(store: Path) -> list[Sample]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -55,10 +56,16 @@ class Scripted:
         return Generation(f"### The final answer is: {key.seed % 5}", 9, "stop", 30, 9)
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = tmp_path_factory.mktemp("template") / "store"
+    fill(store, {"train": 6, "test": 2})
+    return store
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Path:
-    fill(tmp_path / "store", {"train": 6, "test": 2})
-    return tmp_path / "store"
+def store(template: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(template, tmp_path / "store"))
 
 
 def samples_of(store: Path, split: str = "train") -> list[Sample]:

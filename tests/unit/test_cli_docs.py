@@ -14,7 +14,7 @@ import pytest
 import typer
 
 ROOT = Path(__file__).parents[2]
-HEAVY = {"torch", "transformers", "trl", "datasets", "vllm", "ray", "accelerate"}
+HEAVY = {"torch", "transformers", "trl", "datasets", "vllm", "ray", "accelerate", "pandas"}
 PROGRAMS = {"pebr-data": "pebr_data.cli", "pebr-train": "pebr_train.cli"}
 
 
