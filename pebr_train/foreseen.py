@@ -10,7 +10,7 @@ import polars as pl
 
 from pebr_data.config import CatalogConfig
 from pebr_data.manifest import Manifest
-from pebr_train.believed import Believed, believe
+from pebr_train.believed import REWARD, Believed, believe
 from pebr_train.done import read_done
 from pebr_train.first_pass import Figure, FirstPass, check_forecast
 from pebr_train.pace import Pace, foresee_first_pass, learn_drift, training_before
@@ -68,6 +68,8 @@ def foresee(
         BusyError: Another process keeps the catalog.
     """
     if not isinstance(stage, GrpoStage) or stage.mixture is None:
+        return None
+    if not any(reward.name == REWARD for reward in stage.rewards):
         return None
     believed = believe(stage, config, store, manifest.probe_id)
     pace = _pace(stage, recipe, config, store, run)

@@ -64,7 +64,7 @@ stages:
     num_generations: 4
     gradient_checkpointing: false
     save_steps: 2
-    rewards: [{name: length, weight: 0.9, params: {max_tokens: 6}}, {name: format, weight: 0.1}]
+    rewards: [{name: length, weight: 0.9, params: {max_tokens: 6}}, {name: accuracy, weight: 0.1}]
 evaluation: {split: test, num_samples: 2, at: [base, reasoning]}
 """
 REASONING_STEPS = 12
@@ -180,6 +180,17 @@ def test_the_rl_mixtures_go_by_the_warmed_up_models_probe_and_the_warm_up_by_the
     }
 
     assert probes["warmup"] != probes["perception"] == probes["reasoning"]
+
+
+def test_the_last_stage_is_foreseen_as_the_one_before_has_changed_pass_rates(finished: RunDir) -> None:
+    log = (finished.path / "logs" / "attempt_001.log").read_text()
+    assert "stage reasoning, first pass: if pass rates go on changing as in the stage perception" in log
+    passes = [
+        json.loads(finished.stage(stage).done.read_text())["first_pass"]["spans"][-1]["trained"]
+        for stage in ("perception", "reasoning")
+    ]
+    assert passes[0] is None
+    assert passes[1]["learnt_from"] == "perception"
 
 
 def test_a_second_run_does_nothing_and_loads_no_torch(world: Path, finished: RunDir) -> None:
