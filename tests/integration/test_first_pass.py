@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +10,6 @@ import pytest
 from scipy.special import expit, logit
 
 from pebr_data.config import CatalogConfig
-from pebr_data.difficulty import known
-from pebr_data.difficulty.known import Known, learn
 from pebr_data.select.mixture import select
 from pebr_data.types import Mixture
 from pebr_train.done import Done
@@ -37,22 +33,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[CatalogConfig, Path
     config = make_config(root, SIGNAL)
     (mixture,) = select(config, root / "store", names=["reasoning"])
     return config, root / "store", mixture, truth
-
-
-@pytest.fixture(scope="module", autouse=True)
-def fitted_once() -> Iterator[None]:
-    """Every run is held against the same priors of the same samples: the first has them fitted, the others get them."""
-    learnt: list[tuple[pl.DataFrame, Known]] = []
-
-    def once(samples: pl.DataFrame) -> Known:
-        if not any(samples.equals(of) for of, _ in learnt):
-            learnt.append((samples, learn(samples)))
-        return next(fitted for of, fitted in learnt if samples.equals(of))
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(known, "learn", once)
-        patch.setattr(Known, "redrawn", cache(Known.redrawn))
-        yield
 
 
 def trained(
