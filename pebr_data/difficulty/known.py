@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import polars as pl
@@ -37,6 +38,10 @@ MAX_FITS = 30
 """How many fits `Known.forecast` may cost in all at each level, some 20 ms each: more strata, fewer redrawn priors."""
 DRAWS = (4, 12)
 """Redrawn priors, at least and at most."""
+_Told = tuple[tuple[int, ...], ...]
+"""The numbers of each cell: k, n, stratum and samples."""
+_MOST_KEPT = 32
+"""Fits kept by a process."""
 _DIGITS = 4
 """Significant digits of a prior's parameters: far finer than any fit is, coarse enough to be the same everywhere."""
 
@@ -71,13 +76,11 @@ class Known:
         cells: The columns of `CELL`, `LEVEL` where it was learnt by, `stratum` (its number) and `num_samples`, a row
             each distinct cell.
         priors: The fitted priors, parameters rounded.
-        fitted: The same as they were fitted.
     """
 
     strata: tuple[Stratum, ...]
     cells: pl.DataFrame
     priors: Priors
-    fitted: Priors
 
     def join(
         self,
@@ -115,10 +118,7 @@ class Known:
         levels = [one.level for one in self.strata]
         # As many draws as there would be without levels: a choice by them leaves more to the priors, not less.
         num_draws = int(np.clip(MAX_FITS // (len(self.strata) // max(len({*levels}), 1) + 1), *DRAWS))
-        chances, groups = [one.chance for one in self.strata], _groups(levels)
-        return resample_priors(
-            *counts_of(self.cells), chances=chances, groups=groups, near=self.fitted, num_draws=num_draws, seed=seed
-        )
+        return _redrawn(_told(self.cells), tuple(one.chance for one in self.strata), _groups(levels), num_draws, seed)
 
     def forecast(
         self,
@@ -237,7 +237,7 @@ def learn(samples: pl.DataFrame) -> Known:
     cells = grouped.join(strata, on=named, nulls_equal=True).sort("stratum", *cell, nulls_last=True)
     cells = cells.select(*cell, pl.col("stratum").cast(pl.Int64), "num_samples")
     groups = _groups(strata[LEVEL].to_list()) if levels else ()
-    fitted = fit_priors(*counts_of(cells), chances=strata["chance"].to_list(), groups=groups)
+    fitted = _fitted(_told(cells), tuple(strata["chance"]), groups)
     priors = Priors(_rounded(fitted.pooled), tuple(map(_rounded, fitted.strata[: max(len(strata), 1)])))
     told = zip(strata.iter_rows(named=True), priors.strata, strict=False)
     return Known(
@@ -247,15 +247,7 @@ def learn(samples: pl.DataFrame) -> Known:
         ),
         cells,
         priors,
-        fitted,
     )
-
-
-def counts_of(cells: pl.DataFrame) -> tuple[IntArray, IntArray, IntArray]:
-    """k, n and stratum of every sample, [samples] each."""
-    size = cells["num_samples"].to_numpy()
-    k, n, stratum = (np.repeat(cells[name].to_numpy(), size) for name in ("num_correct", "num_rollouts", "stratum"))
-    return k, n, stratum
 
 
 def guess_chance() -> pl.Expr:
@@ -268,10 +260,36 @@ def guess_chance() -> pl.Expr:
     )  # fmt: skip
 
 
-def _groups(levels: Sequence[str | None]) -> list[int]:
+def _told(cells: pl.DataFrame) -> _Told:
+    return tuple(cells.select("num_correct", "num_rollouts", "stratum", "num_samples").iter_rows())
+
+
+def _counts_of(told: _Told) -> tuple[IntArray, IntArray, IntArray]:
+    """k, n and stratum of every sample, [samples] each."""
+    k, n, stratum, num_samples = np.array(told, dtype=np.int64).reshape(-1, 4).T
+    return np.repeat(k, num_samples), np.repeat(n, num_samples), np.repeat(stratum, num_samples)
+
+
+@lru_cache(maxsize=_MOST_KEPT)
+def _fitted(told: _Told, chances: tuple[float, ...], groups: tuple[int, ...]) -> Priors:
+    """`fit_priors`, once for the same cells: a command asks again for each of its mixtures."""
+    return fit_priors(*_counts_of(told), chances=chances, groups=groups)
+
+
+@lru_cache(maxsize=_MOST_KEPT)
+def _redrawn(
+    told: _Told, chances: tuple[float, ...], groups: tuple[int, ...], num_draws: int, seed: int
+) -> tuple[Priors, ...]:
+    """`resample_priors`, likewise."""
+    k, n, stratum = _counts_of(told)
+    near = _fitted(told, chances, groups)
+    return resample_priors(k, n, stratum, chances=chances, groups=groups, near=near, num_draws=num_draws, seed=seed)
+
+
+def _groups(levels: Sequence[str | None]) -> tuple[int, ...]:
     """The strata of one level have one number; none where there is one level, or none."""
     numbers = {level: number for number, level in enumerate(dict.fromkeys(levels))}
-    return [numbers[level] for level in levels] if len(numbers) > 1 else []
+    return tuple(numbers[level] for level in levels) if len(numbers) > 1 else ()
 
 
 def _rounded(prior: Prior) -> Prior:
