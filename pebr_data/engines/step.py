@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakSet
 
 from pebr_data.engines.kv_cache import can_be_fixed, fix, unfix
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     import torch
 
 _log = logging.getLogger(__name__)
+_unrecordable: WeakSet[Any] = WeakSet()
+"""Models whose recording has failed."""
 
 ROOM = 128
 """Tokens between two recordings, at most."""
@@ -46,9 +49,10 @@ def open_step(model: Any, kv_cache: Any, mask: torch.Tensor | None, compiled: bo
         model: As for `decode`.
         kv_cache: The rows' keys and values, of the prompts so far.
         mask: Which of the prompts' tokens count, (rows, tokens); None when all do.
-        compiled: Whether to record it. Caches with a sliding window or a state cannot be, and are run as they are.
+        compiled: Whether to record it. Caches with a sliding window or a state cannot be, nor models for which it
+            has failed: they are run as they are.
     """
-    if compiled and can_be_fixed(kv_cache):
+    if compiled and model not in _unrecordable and can_be_fixed(kv_cache):
         return FixedStep(model, kv_cache, mask)
     return PlainStep(model, kv_cache, mask)
 
@@ -81,7 +85,6 @@ class FixedStep:
         self._prompt_mask = mask
         self._held, self._room = kv_cache.get_seq_length(), 0
         self._graph: Any = None
-        self._recordable = True
 
     def __call__(self, token: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
         """Logits after one more token; see `Step`."""
@@ -121,7 +124,7 @@ class FixedStep:
         if self._prompt_mask is not None:
             prompt = self._mask[:, 0, 0, : self._prompt_mask.shape[1]]
             prompt.masked_fill_(self._prompt_mask == 0, float("-inf"))
-        if self._recordable and token.device.type == "cuda":
+        if _on_gpu(token) and self._model not in _unrecordable:
             self._record()
 
     def _record(self) -> None:
@@ -139,13 +142,18 @@ class FixedStep:
             raise
         except RuntimeError as error:  # a model that looks at its tensors' values cannot be recorded
             _log.warning("the model's steps cannot be recorded, and run as they are: %s", error)
-            self._recordable, self._graph = False, None
+            _unrecordable.add(self._model)
+            self._graph = None
         else:
             self._graph = graph
 
     def _run(self) -> torch.Tensor:
         self._mask.index_fill_(3, self._slot, 0)
         return _logits(self._model, self._kv_cache, self._token, self._mask, self._position)
+
+
+def _on_gpu(tensor: torch.Tensor) -> bool:
+    return tensor.device.type == "cuda"
 
 
 def _logits(

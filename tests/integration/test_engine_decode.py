@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import pytest
@@ -125,6 +126,29 @@ def test_compiled_steps_give_the_same_completions(
         assert [row.tolist() for row in compiled] == [row.tolist() for row in plain]
     lengths_found = {len(row) for row in plain}
     assert len(lengths_found) > 3 and max(lengths_found) > 2 * 8
+
+
+def test_a_model_whose_steps_cannot_be_recorded_runs_as_it_is(
+    idefics3: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """There is no GPU here: recording is begun all the same, and fails as it does for a model that reads a tensor."""
+    from pebr_data.engines import step
+    from pebr_data.engines.decode import decode
+
+    def refused(*given: object, **settings: object) -> Any:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    plain = decode(idefics3, idefics_inputs([3, 12]), [[1, 2], [3]], GREEDY, [3, 4])
+    monkeypatch.setattr(step, "_on_gpu", lambda tensor: True)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+    monkeypatch.setattr(torch.cuda, "graph", refused)
+    monkeypatch.setattr(step, "_unrecordable", WeakSet())
+    for _ in range(2):
+        found = decode(idefics3, idefics_inputs([3, 12]), [[1, 2], [3]], GREEDY, [3, 4], compiled=True)
+        assert [row.tolist() for row in found] == [row.tolist() for row in plain]
+    # Not tried, and not told, again.
+    (told,) = [record.getMessage() for record in caplog.records if record.name == "pebr_data.engines.step"]
+    assert "cannot be recorded" in told and "not permitted" in told
 
 
 def test_query_heads_that_share_keys_attend_as_if_these_were_copied() -> None:
