@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +18,29 @@ _CHAT_TEMPLATE = (
 )
 
 
+def _tokenizer(words: Sequence[str], **special: Any) -> Any:
+    """A tokenizer of whole words, numbered as they come."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", **special)
+
+
 def save_idefics3(directory: Path, seed: int = 0) -> Path:
     """An Idefics3 with its processor, saved like a real one: 72 px images, 9 image tokens, words `w0` .. `w39`."""
     import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import (
         Idefics3Config,
         Idefics3ForConditionalGeneration,
         Idefics3ImageProcessorPil,
         Idefics3Processor,
-        PreTrainedTokenizerFast,
     )
 
     words = [*SPECIAL, "<global-img>", "User:", "Assistant:", *WORDS]
-    tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="<pad>",
-        unk_token="<unk>",
+    fast = _tokenizer(
+        words,
         bos_token="<s>",
         eos_token="<end_of_utterance>",
         additional_special_tokens=["<stop>", "<image>", "<fake_token_around_image>", "<global-img>"],
@@ -169,16 +173,10 @@ def save_qwen2_5_vl(directory: Path, shape: Shape = TINY_QWEN, *, dtype: str, de
         device: Where the weights are drawn.
     """
     import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast, Qwen2_5_VLProcessor, Qwen2VLImageProcessor, Qwen2VLVideoProcessor
+    from transformers import Qwen2_5_VLProcessor, Qwen2VLImageProcessor, Qwen2VLVideoProcessor
 
-    words = [*QWEN_SPECIAL, "User:", "Assistant:", *WORDS]
-    tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="<pad>",
-        unk_token="<unk>",
+    fast = _tokenizer(
+        [*QWEN_SPECIAL, "User:", "Assistant:", *WORDS],
         eos_token="<stop>",
         additional_special_tokens=list(QWEN_SPECIAL[3:]),
         extra_special_tokens={"image_token": "<image_pad>", "video_token": "<video_pad>"},
