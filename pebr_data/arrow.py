@@ -1,4 +1,4 @@
-"""Rows of Python values as an Arrow table."""
+"""Python values as an Arrow table, from rows or from columns."""
 
 from __future__ import annotations
 
@@ -34,8 +34,16 @@ def arrow_table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Tabl
         TypeError: A value is not of its column's type.
         UnicodeEncodeError: A text holds half a character.
     """
-    columns = [_array([row[field.name] for row in rows], field.type) for field in schema]
-    return pa.Table.from_arrays(columns, schema=schema)
+    return arrow_columns({name: [row[name] for row in rows] for name in schema.names}, schema)
+
+
+def arrow_columns(columns: Mapping[str, Sequence[Any]], schema: pa.Schema) -> pa.Table:
+    """The same of columns, all of one length, by name.
+
+    Raises:
+        TypeError, UnicodeEncodeError: As for `arrow_table`.
+    """
+    return pa.Table.from_arrays([_array(columns[field.name], field.type) for field in schema], schema=schema)
 
 
 def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:

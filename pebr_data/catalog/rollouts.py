@@ -11,7 +11,7 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from pebr_data.arrow import arrow_table
+from pebr_data.arrow import arrow_columns
 from pebr_data.catalog.connection import first_row, transaction
 from pebr_data.catalog.gradings import note_grading
 from pebr_data.catalog.queries import load_query
@@ -126,7 +126,7 @@ def merge_rollouts(connection: duckdb.DuckDBPyConnection, rollouts: Iterable[Rol
     with transaction(connection):
         for probe_id in sorted({key.probe_id for key in best}):
             probe_fingerprint(connection, probe_id)
-        connection.register("batch", arrow_table([_rollout_row(r) for r in best.values()], _ROLLOUTS))
+        connection.register("batch", arrow_columns(_rollout_columns(list(best.values())), _ROLLOUTS))
         added = first_row(connection, load_query("merge_rollouts"))
         connection.unregister("batch")
         _write_grades(connection, [(rollout.key, rollout.grade) for rollout in best.values()])
@@ -243,37 +243,38 @@ def _write_grades(connection: duckdb.DuckDBPyConnection, grades: Sequence[tuple[
     versions = sorted({(key.probe_id, grade.grader_version) for key, grade in grades})
     for probe_id, version in versions:
         note_grading(connection, probe_id, version)
-    rows = [
-        {
-            "probe_id": key.probe_id,
-            "sample_id": key.sample_id,
-            "idx": key.index,
-            "grader_version": grade.grader_version,
-            "outcome": str(grade.outcome),
-            "answer": grade.answer,
-            "reason": grade.reason,
-        }
-        for key, grade in grades
-    ]
-    connection.register("batch", arrow_table(rows, _GRADES))
+    columns = {
+        **_key_columns([key for key, _ in grades]),
+        "grader_version": [grade.grader_version for _, grade in grades],
+        "outcome": [str(grade.outcome) for _, grade in grades],
+        "answer": [grade.answer for _, grade in grades],
+        "reason": [grade.reason for _, grade in grades],
+    }
+    connection.register("batch", arrow_columns(columns, _GRADES))
     connection.execute(load_query("merge_grades"))
     connection.unregister("batch")
 
 
-def _rollout_row(rollout: Rollout) -> dict[str, Json]:
-    generation = rollout.generation
+def _key_columns(keys: Sequence[RolloutKey]) -> dict[str, list[Json]]:
     return {
-        "probe_id": rollout.key.probe_id,
-        "sample_id": rollout.key.sample_id,
-        "idx": rollout.key.index,
-        "seed": rollout.key.seed,
-        "completion": generation.completion,
-        "num_tokens": generation.num_tokens,
-        "finish_reason": generation.finish_reason,
-        "num_prompt_tokens": generation.num_prompt_tokens,
-        "num_image_tokens": generation.num_image_tokens,
-        "error": generation.error,
-        "option_order": list(rollout.order) or None,
+        "probe_id": [key.probe_id for key in keys],
+        "sample_id": [key.sample_id for key in keys],
+        "idx": [key.index for key in keys],
+    }
+
+
+def _rollout_columns(rollouts: Sequence[Rollout]) -> dict[str, list[Json]]:
+    made = [rollout.generation for rollout in rollouts]
+    return {
+        **_key_columns([rollout.key for rollout in rollouts]),
+        "seed": [rollout.key.seed for rollout in rollouts],
+        "completion": [generation.completion for generation in made],
+        "num_tokens": [generation.num_tokens for generation in made],
+        "finish_reason": [generation.finish_reason for generation in made],
+        "num_prompt_tokens": [generation.num_prompt_tokens for generation in made],
+        "num_image_tokens": [generation.num_image_tokens for generation in made],
+        "error": [generation.error for generation in made],
+        "option_order": [list(rollout.order) or None for rollout in rollouts],
     }
 
 

@@ -195,11 +195,14 @@ def grade_samples(completions: Sequence[tuple[str, Sample, FinishReason]], grade
         ConfigError: An extractor's name is unknown.
     """
     attempts: list[Attempt | Grade] = []
+    golds: dict[int, Gold] = {}  # by the sample's id(): most samples come with several completions
     for completion, sample, finish_reason in completions:
         try:
-            attempts.append(Attempt(completion, gold_of(sample), finish_reason))
+            gold = golds.get(id(sample)) or golds.setdefault(id(sample), gold_of(sample))
         except DataError as error:
             attempts.append(Grade(Outcome.UNGRADABLE, None, error.what, grader.version))
+        else:
+            attempts.append(Attempt(completion, gold, finish_reason))
     grades = iter(grade_batch([attempt for attempt in attempts if isinstance(attempt, Attempt)], grader))
     return [next(grades) if isinstance(attempt, Attempt) else attempt for attempt in attempts]
 

@@ -37,7 +37,10 @@ class Grading:
 
     def grade(self, completions: Sequence[tuple[str, Sample, FinishReason]]) -> list[Grade]:
         """The verdicts on completions of samples, in order, as `grade_samples` gives them, under this version."""
-        return [replace(verdict, grader_version=self.version) for verdict in grade_samples(completions, self.grader)]
+        verdicts = grade_samples(completions, self.grader)
+        if self.version == self.grader.version:
+            return verdicts
+        return [replace(verdict, grader_version=self.version) for verdict in verdicts]
 
 
 def golds_of(version: str) -> str:

@@ -174,20 +174,24 @@ def note_exact_stop(store: Path, probe_id: str, group_size: int) -> None:
         catalog.stop_rules.note_exact(probe_id, group_size)
 
 
-def end_posterior_stop(store: Path, probe_id: str, covered: Mapping[str, int], group_size: int) -> None:
+def end_posterior_stop(
+    store: Path, rules: Sequence[PosteriorStop], covered: Mapping[str, int], group_size: int
+) -> None:
     """Lets complete groups count again in the splits that are probed by another rule now, where all of it is.
+
+    Args:
+        store: The store.
+        rules: The rules of one probe that are in force.
+        covered: As for `open_rounds`.
+        group_size: The rollouts that a sample gets now.
 
     Raises:
         BusyError: Another process holds the catalog.
     """
-    with Catalog.open(store, read_only=True) as catalog:
-        rules = catalog.stop_rules.of(probe_id)
-    ended = [
-        one.split for one in rules if one.group_size <= group_size and one.num_samples <= covered.get(one.split, 0)
-    ]
+    ended = [one for one in rules if one.group_size <= group_size and one.num_samples <= covered.get(one.split, 0)]
     if ended:
         with Catalog.open(store) as catalog:
-            catalog.stop_rules.forget(probe_id, ended, group_size)
+            catalog.stop_rules.forget(ended[0].probe_id, [one.split for one in ended], group_size)
 
 
 def count_splits(samples: Sequence[Sample]) -> Mapping[str, int]:

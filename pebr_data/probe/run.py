@@ -11,16 +11,14 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 from pebr_data.catalog.store import Catalog
 from pebr_data.config import CatalogConfig
 from pebr_data.engines.base import Engine, open_engine, require_engine
-from pebr_data.errors import Interrupted, UnavailableError, UsageError
-from pebr_data.grading import Grader
-from pebr_data.grading.versions import Grading
+from pebr_data.errors import BusyError, Interrupted, StorageError, UnavailableError, UsageError
 from pebr_data.models import ResolvedModel, resolve_model, served_model
 from pebr_data.probe.early_stop import (
     CONFIDENCE,
@@ -33,6 +31,7 @@ from pebr_data.probe.early_stop import (
 )
 from pebr_data.probe.estimate import estimate
 from pebr_data.probe.fingerprint import write_fingerprint
+from pebr_data.probe.found import Found, find
 from pebr_data.probe.generate import GIVE_UP_AFTER, Stop, generate_owed
 from pebr_data.probe.in_force import grading_in_force, with_golds
 from pebr_data.probe.keep import Keeper, Progress
@@ -42,7 +41,6 @@ from pebr_data.probe.perception import score_perception
 from pebr_data.probe.plan import ProbePlan, make_plan, owed_keys
 from pebr_data.probe.recover import recover
 from pebr_data.probe.result import ProbeResult
-from pebr_data.probe.rounds import Rounds
 from pebr_data.probe.shard import WHOLE, Shard
 from pebr_data.probe.spool import read_spool
 from pebr_data.probe.stop import stop_on_signals
@@ -263,35 +261,30 @@ def run_probe(
     stopping = Stopping(rule, num_rollouts, confidence, max_rollouts)
     num_wanted = len(samples) * stopping.most
 
-    def look(*, keeps: bool = True) -> tuple[set[tuple[str, int]], Rounds, Grading]:
-        with Catalog.open(store, read_only=True) as catalog:
-            kept = catalog.rollout_keys(probe_id)
-            so_far = read_so_far(catalog, fingerprint, stopping)
-        owed = owed_keys(probe_id, samples, stopping.most, kept)
-        where = store if keeps else None
-        rounds = open_rounds(probe_id, samples, owed, stopping, so_far, covered=covered, store=where)
-        if not rounds.num_owed:
-            # Nothing will be judged, and another pebr's grades may stay.
-            return kept, rounds, Grading(Grader())
-        with Catalog.open(store, read_only=True) as catalog:
-            return kept, rounds, grading_in_force(catalog, fingerprint)
+    def look(*, keeps: bool = True) -> Found:
+        return find(store, fingerprint, samples, stopping, covered, keeps=keeps)
 
-    _, rounds, _ = look(keeps=False)
-    # Where nothing is owed, another run of this probe is not in the way.
-    lock = probe_lock(directory, shard) if rounds.num_owed else nullcontext()
-    with lock, nullcontext(stop) if stop is not None else stop_on_signals() as stop_requested:
-        kept, rounds, grading = look()
+    with ExitStack() as held:
+        try:
+            held.enter_context(probe_lock(directory, shard))
+        except (BusyError, StorageError):
+            # Where nothing is owed, another run of this probe is not in the way.
+            if look(keeps=False).rounds.num_owed:
+                raise
+        stop_requested = held.enter_context(nullcontext(stop) if stop is not None else stop_on_signals())
+        found = look()
+        rounds, grading = found.rounds, found.grading
         num_kept = num_wanted - rounds.num_owed - rounds.num_spared
         num_recovered = 0
         damaged: list[str] = []
-        if rounds.num_owed and recover(store, fingerprint, grading, directory / "spool", kept, damaged, shard):
-            _, rounds, _ = look()
+        if rounds.num_owed and recover(store, fingerprint, grading, directory / "spool", found.kept, damaged, shard):
+            rounds = look().rounds
             num_recovered = num_wanted - num_kept - rounds.num_owed - rounds.num_spared
         stops_at = num_rollouts if rule is StopRule.EXACT else None
         if stops_at is not None and rounds.num_spared:
             note_exact_stop(store, probe_id, stops_at)
         if rule is not StopRule.POSTERIOR:
-            end_posterior_stop(store, probe_id, covered, num_rollouts)
+            end_posterior_stop(store, found.stop_rules, covered, num_rollouts)
         num_done = num_kept + num_recovered
         num_left = rounds.num_owed + rounds.num_spared
         keeper = Keeper(store, shard, fingerprint, grading, num_done, num_left, rounds, stops_at, progress)
@@ -300,7 +293,8 @@ def run_probe(
                 say_unshuffled(samples)
             write_fingerprint(directory, fingerprint)
             keeper.note()
-            generate_owed(load_engine(), with_golds(store, samples, grading), keeper, stop_requested)
+            asked = samples if found.golds == grading.golds else with_golds(store, samples, grading)
+            generate_owed(load_engine(), asked, keeper, stop_requested)
         result = ProbeResult(
             probe_id=probe_id,
             fingerprint=fingerprint,

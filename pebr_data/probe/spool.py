@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from io import FileIO
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -29,6 +30,7 @@ _START = b'{"probe_id": "'
 
 _GENERATION = [field.name for field in fields(Generation)]
 _GRADE = [field.name for field in fields(Grade)]
+_generation_values, _grade_values = attrgetter(*_GENERATION), attrgetter(*_GRADE)
 
 
 class SpoolWriter:
@@ -185,8 +187,8 @@ def _to_json(rollout: Rollout) -> dict[str, Json]:
         "probe_id": rollout.key.probe_id,
         "sample_id": rollout.key.sample_id,
         "index": rollout.key.index,
-        "generation": {name: getattr(rollout.generation, name) for name in _GENERATION},
-        "grade": {name: getattr(rollout.grade, name) for name in _GRADE},
+        "generation": dict(zip(_GENERATION, _generation_values(rollout.generation), strict=True)),
+        "grade": dict(zip(_GRADE, _grade_values(rollout.grade), strict=True)),
     }
     return value | {"order": rollout.order} if rollout.order else value
 
