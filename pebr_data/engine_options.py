@@ -38,13 +38,14 @@ class TransformersOptions(StrictModel):
         batch_size: Rollouts generated together; as many as memory holds by default.
         device: A torch device; the GPU by default where there is one.
         dtype: bfloat16 on a GPU and float32 on the CPU by default.
-        compile: Steps recorded as CUDA graphs and replayed, and attention without copies of the cache; for a GPU.
+        compile: Whether steps are recorded as CUDA graphs and replayed; by default that is found out on a GPU with the
+            first batches, and not done on the CPU.
     """
 
     batch_size: int | None = Field(default=None, ge=1)
     device: str | None = None
     dtype: Dtype | None = None
-    compile: bool = False
+    compile: bool | None = None
 
 
 class VllmOptions(StrictModel):

@@ -125,12 +125,12 @@ def _examine_spool(store: Path, directory: Path, is_readable: bool) -> Iterator[
         if catalog is not None:
             kept = catalog.rollout_keys(directory.name)
     unmerged: set[tuple[str, int]] = set()
-    for segment in read_spool(directory / "spool"):
+    for segment in read_spool(directory / "spool", skip=kept):
         for what in damage(segment):
             yield Finding("spool", what, segment.path, mend(store))
         unmerged |= {
             (one.key.sample_id, one.key.index) for one in segment.rollouts if one.generation.finish_reason != "error"
-        } - kept
+        }
     if unmerged and is_readable:
         what = f"{len(unmerged):,} rollouts of the spool are not in the catalog"
         yield Finding("spool", what, directory / "spool", mend(store))

@@ -7,6 +7,7 @@ unexpanded; the processor expands the image tokens, and their number is checked.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from pebr_data.engines.base import Request, Sampling, failed, require_image_tokens
 from pebr_data.engines.batching import BatchSize, Length, batches
+from pebr_data.engines.compile_trial import CompileTrial
 from pebr_data.engines.decode import decode
 from pebr_data.engines.special_tokens import eos_token_ids, image_token_id
 from pebr_data.errors import UnavailableError
@@ -46,7 +48,8 @@ class TransformersEngine:
         batch_size: Rollouts generated together; by default as many as memory holds, 512 at most.
         device: A torch device; the GPU by default where there is one.
         dtype: A torch dtype's name; bfloat16 on a GPU and float32 on the CPU by default.
-        compile: Whether the steps are recorded, see `pebr_data.engines.step`.
+        compile: Whether the steps are recorded, see `pebr_data.engines.step`. By default that is found out on a GPU
+            with the first batches, and not done on the CPU.
 
     Raises:
         UnavailableError: The model cannot be loaded, or torch or transformers is not installed.
@@ -61,7 +64,7 @@ class TransformersEngine:
         batch_size: int | None = None,
         device: str | None = None,
         dtype: str | None = None,
-        compile: bool = False,
+        compile: bool | None = None,
     ) -> None:
         try:
             import torch
@@ -102,7 +105,7 @@ class TransformersEngine:
         self._image_token_id = image_token_id(self.model.config, self.processor)
         self._context = _context_length(self.model.config)
         self._max_rows = batch_size
-        self._compile = compile
+        self._compile_trial = CompileTrial(False if on_cpu and compile is None else compile)
         self._batch_size: BatchSize | None = None
 
     def generate(
@@ -147,6 +150,10 @@ class TransformersEngine:
             return done
         if out_of_memory and torch.cuda.is_available():
             torch.cuda.empty_cache()
+        if out_of_memory and self._compile_trial.is_open and self._compile_trial.compiled:
+            # A recording takes memory of its own: that says nothing about how many rollouts fit without.
+            self._compile_trial.give_up()
+            return self._generate_in_parts(batch, sampling, trial)
         if len(batch) > 1:
             middle = len(batch) // 2
             halves: Sequence[Sequence[Request]] = (batch[:middle], batch[middle:])
@@ -168,9 +175,11 @@ class TransformersEngine:
         rooms = [self._room(int(num_tokens), sampling) for num_tokens in prompt_tokens]
         seeds = [[key.seed for key in request.keys] for request in batch]
         within = replace(sampling, max_completion_length=max(rooms))
+        compiled, started = self._compile_trial.compiled, time.perf_counter()
         completions = decode(
-            self.model, inputs, seeds, within, self.eos_token_ids, [self._image_token_id], compiled=self._compile
+            self.model, inputs, seeds, within, self.eos_token_ids, [self._image_token_id], compiled=compiled
         )
+        self._compile_trial.note(time.perf_counter() - started, sum(map(len, completions)))
         texts: list[str] = self._tokenizer.batch_decode(completions, skip_special_tokens=True)
         owners = [(index, key) for index, request in enumerate(batch) for key in request.keys]
         done: list[Done] = []

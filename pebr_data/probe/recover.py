@@ -40,14 +40,13 @@ def recover(
         StorageError: The disk refused.
     """
     recovered: set[tuple[str, int]] = set()
-    for segment in read_spool(spool_directory):
+    for segment in read_spool(spool_directory, skip=kept):
         damaged += [f"{segment.path}, byte {position}" for position in segment.damaged_at]
         missing = [
             rollout
             for rollout in segment.rollouts
             if rollout.generation.finish_reason != "error"
             and shard.holds(rollout.key.sample_id)
-            and (rollout.key.sample_id, rollout.key.index) not in kept
             and (rollout.key.sample_id, rollout.key.index) not in recovered
         ]
         for start in range(0, len(missing), MERGE_EVERY):

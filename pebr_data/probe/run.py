@@ -116,9 +116,9 @@ def plan_probe(
         pace = find_pace(store, fingerprint, [probe.fingerprint for probe in catalog.probes()])
     unmerged = {
         rollout.key: rollout.grade.outcome
-        for segment in read_spool(directory / "spool")
+        for segment in read_spool(directory / "spool", skip=kept)
         for rollout in segment.rollouts
-        if rollout.generation.finish_reason != "error" and (rollout.key.sample_id, rollout.key.index) not in kept
+        if rollout.generation.finish_reason != "error"
     }
     kept |= {(key.sample_id, key.index) for key in unmerged}
     owed = owed_keys(probe_id, samples, stopping.most, kept)

@@ -1,17 +1,19 @@
 """The spool: where a rollout first lands, and from when on nothing loses it.
 
 A segment is an append-only file of records: length (u32), CRC-32 (u32, of the payload), payload (JSON, UTF-8), numbers
-little-endian. Every run writes a segment of its own. A rollout is acknowledged once its record is fsynced. What a crash
-leaves unfinished at the end of a segment is ignored, and owed again.
+little-endian. Every run writes segments of its own. A rollout is acknowledged once its record is fsynced. What a crash
+leaves unfinished at the end of a segment is ignored, and owed again. Segments that are done with are packed, see
+`pebr_data.probe.packed`.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from io import FileIO
@@ -22,19 +24,25 @@ from typing import Self
 
 from pebr_data.durable import sync
 from pebr_data.errors import StorageError
+from pebr_data.probe.packed import hold, is_packed, pack, read_packed
 from pebr_data.types import Generation, Grade, Json, Outcome, Rollout, RolloutKey
 
 _HEADER = struct.Struct("<II")
 _START = b'{"probe_id": "'
 """Every payload begins so; damage in the middle of a segment is skipped to the next one that checks out."""
 
+_NAME = re.compile(r"\d{6,}(?:\.bin|-[0-9a-f]{16}\.parquet)")
 _GENERATION = [field.name for field in fields(Generation)]
 _GRADE = [field.name for field in fields(Grade)]
 _generation_values, _grade_values = attrgetter(*_GENERATION), attrgetter(*_GRADE)
 
 
+SEGMENT_BYTES = 64 * 2**20
+"""A writer begins another segment when one is as large: segments are read whole."""
+
+
 class SpoolWriter:
-    """A new segment, open for appending; a context manager that closes it.
+    """A new segment, open for appending, and further ones as they fill up; a context manager that closes the last.
 
     Args:
         directory: The spool of one probe; made when missing.
@@ -47,7 +55,6 @@ class SpoolWriter:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             self.path, self._file = _new_segment(directory)
-            sync(directory)
         except OSError as error:
             raise _refused(error, directory) from error
 
@@ -63,6 +70,10 @@ class SpoolWriter:
             records += _HEADER.pack(len(payload), zlib.crc32(payload)) + payload
         left = memoryview(records)
         try:
+            if self._file.tell() >= SEGMENT_BYTES:
+                os.fsync(self._file.fileno())
+                self._file.close()
+                self.path, self._file = _new_segment(self.path.parent)
             while left:
                 left = left[self._file.write(left) :]
         except OSError as error:
@@ -96,7 +107,8 @@ class Segment:
         path: The file.
         rollouts: Every rollout whose record is whole, in the order written.
         torn_at: Where an unfinished record begins, in bytes, when the writer was stopped in the middle of one.
-        damaged_at: Where damage begins, in bytes, for each place where a record went bad *before* the end.
+        damaged_at: Where damage begins, in bytes, for each place where a record went bad *before* the end. A packed
+            segment is whole, or as good as empty and damaged at 0.
     """
 
     path: Path
@@ -107,36 +119,79 @@ class Segment:
 
 def _new_segment(directory: Path) -> tuple[Path, FileIO]:
     while True:
-        number = 1 + max((int(path.stem) for path in segments(directory)), default=0)
+        number = 1 + max(map(_number, segments(directory)), default=0)
         path = directory / f"{number:06d}.bin"
         # Another shard of the probe may take the number first.
         with suppress(FileExistsError):
             # Unbuffered: what was appended survives the end of the process, however it ends.
-            return path, path.open("xb", buffering=0)
+            file = path.open("xb", buffering=0)
+            hold(file.fileno())
+            sync(directory)
+            return path, file
 
 
 def segments(directory: Path) -> list[Path]:
-    """The segments of a spool, oldest first; none when there is no such directory."""
-    return sorted(path for path in directory.glob("*.bin") if path.stem.isdigit())
+    """The segments of a spool, packed ones as well, oldest first; none when there is no such directory."""
+    found = [*directory.glob("*.bin"), *directory.glob("*.parquet")]
+    return sorted(path for path in found if _NAME.fullmatch(path.name))
 
 
-def read_spool(directory: Path) -> Iterator[Segment]:
+def _number(path: Path) -> int:
+    return int(path.stem.partition("-")[0])
+
+
+def pack_spool(directory: Path) -> None:
+    """Packs the segments that nobody appends to any more, as far as the disk allows it."""
+    for path in segments(directory):
+        # The disk may be full, and another shard may be packing it as well: it is as safe as it was.
+        with suppress(OSError), path.open("rb") as file:
+            if is_packed(path) or not hold(file.fileno()):
+                continue
+            payloads = _whole_payloads(file.read())
+            if payloads:
+                pack(path, payloads)
+
+
+def _whole_payloads(data: bytes) -> list[bytes]:
+    """Of every record of a segment; none where one is torn or damaged."""
+    payloads, position = [], 0
+    while position < len(data):
+        payload = _payload_at(data, position)
+        if payload is None:
+            return []
+        payloads.append(payload)
+        position += _HEADER.size + len(payload)
+    return payloads
+
+
+def read_spool(directory: Path, skip: Set[tuple[str, int]] = frozenset()) -> Iterator[Segment]:
     """Every segment of a spool, oldest first.
+
+    Args:
+        directory: The spool.
+        skip: The (sample_id, index) of rollouts that are left out.
 
     Raises:
         StorageError: A segment cannot be read.
     """
     for path in segments(directory):
-        yield read_segment(path)
+        yield read_segment(path, skip)
 
 
-def read_segment(path: Path) -> Segment:
+def read_segment(path: Path, skip: Set[tuple[str, int]] = frozenset()) -> Segment:
     """The segment's whole records, and where it is torn or damaged.
+
+    Args:
+        path: The segment.
+        skip: The (sample_id, index) of rollouts that are left out.
 
     Raises:
         StorageError: The file cannot be read.
     """
     try:
+        if not path.exists():
+            # Another shard of the probe may have packed it just now.
+            path = next(path.parent.glob(f"{path.stem}-*.parquet"), path)
         data = path.read_bytes()
     except OSError as error:
         raise StorageError(
@@ -144,6 +199,9 @@ def read_segment(path: Path) -> Segment:
             where=str(path),
             help="see to the disk, then run the command again",
         ) from error
+    if is_packed(path):
+        unpacked = read_packed(path, data, skip)
+        return Segment(path, unpacked or (), None, (0,) if unpacked is None else ())
     rollouts: list[Rollout] = []
     damaged: list[int] = []
     position = 0
@@ -157,12 +215,20 @@ def read_segment(path: Path) -> Segment:
             position = following
             continue
         rollout, position = record
-        rollouts.append(rollout)
+        if (rollout.key.sample_id, rollout.key.index) not in skip:
+            rollouts.append(rollout)
     return Segment(path, tuple(rollouts), None, tuple(damaged))
 
 
 def _record_at(data: bytes, position: int) -> tuple[Rollout, int] | None:
     """The rollout whose record begins here and where the next one does; None unless it is whole."""
+    payload = _payload_at(data, position)
+    if payload is None:
+        return None
+    return _from_json(json.loads(payload)), position + _HEADER.size + len(payload)
+
+
+def _payload_at(data: bytes, position: int) -> bytes | None:
     start = position + _HEADER.size
     if start > len(data):
         return None
@@ -170,7 +236,7 @@ def _record_at(data: bytes, position: int) -> tuple[Rollout, int] | None:
     payload = data[start : start + length]
     if len(payload) < length or not payload.startswith(_START) or zlib.crc32(payload) != checksum:
         return None
-    return _from_json(json.loads(payload)), start + length
+    return payload
 
 
 def _next_record(data: bytes, position: int) -> int | None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -44,7 +45,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--model", default="pebr-tiny")
     parser.add_argument("--side", type=int, help="pixels of an image's side")
-    parser.add_argument("--compile", action="store_true", help="record the steps of `transformers`")
+    parser.add_argument(
+        "--compile",
+        action=argparse.BooleanOptionalAction,
+        help="record the steps of `transformers`; found out on a GPU by default",
+    )
     parser.add_argument("--max-completion-length", type=int, default=160)
     asked = parser.parse_args()
 
@@ -83,14 +88,23 @@ def main() -> None:
             flush=True,
         )
         all_bare = all_probe = Spent(0.0, 0.0)
+        ratios = []
         for number, store in enumerate(stores[1:], 1):
-            spent_bare = measured(lambda: bare(engine, requests, sampling))
-            spent_probe = measured(
-                lambda store=store: run_probe(store, samples, policy, lambda: engine, num_rollouts=asked.rollouts)
-            )
-            all_bare, all_probe = all_bare.plus(spent_bare), all_probe.plus(spent_probe)
-            row(str(number), num_rollouts, spent_bare, spent_probe)
+            acts = {
+                "bare": lambda: bare(engine, requests, sampling),
+                "probe": lambda store=store: run_probe(
+                    store, samples, policy, lambda: engine, num_rollouts=asked.rollouts
+                ),
+            }
+            # In turns, so that a machine that slows down or speeds up favours neither.
+            spent = {name: measured(acts[name]) for name in sorted(acts, reverse=number % 2 == 0)}
+            all_bare, all_probe = all_bare.plus(spent["bare"]), all_probe.plus(spent["probe"])
+            ratios.append(spent["bare"].clock / spent["probe"].clock)
+            row(str(number), num_rollouts, spent["bare"], spent["probe"])
         row("all", num_rollouts * asked.rounds, all_bare, all_probe)
+        if len(ratios) > 1:
+            error = statistics.stdev(ratios) / len(ratios) ** 0.5
+            print(f"mean ratio of the rounds {statistics.mean(ratios):.3f}, standard error {error:.3f}")
 
 
 def build(store: Path, num_samples: int, side: int | None) -> list[Sample]:

@@ -21,7 +21,7 @@ from pebr_data.doctor.repair import repair
 from pebr_data.errors import BusyError, DataError
 from pebr_data.export.shards import export
 from pebr_data.probe.fingerprint import write_fingerprint
-from pebr_data.probe.spool import SpoolWriter, segments
+from pebr_data.probe.spool import SpoolWriter, pack_spool, segments
 from pebr_data.select.mixture import select
 from pebr_data.types import Outcome, Rollout
 from tests.probed_store import fill, fingerprint, group, make_config, rollout
@@ -190,16 +190,20 @@ def test_an_unmerged_spool_is_named_and_merged(store: Path) -> None:
     assert examine(store) == []
 
 
-@pytest.mark.parametrize("harm", ["damaged", "torn"])
-def test_a_bad_spool_record_is_named_and_spooled_again_from_the_catalog(store: Path, harm: str) -> None:
-    [path] = segments(store / "probes" / fingerprint().probe_id / "spool")
+@pytest.mark.parametrize(("harm", "num_lost"), [("damaged", 1), ("torn", 1), ("packed", 40)])
+def test_a_bad_spool_record_is_named_and_spooled_again_from_the_catalog(store: Path, harm: str, num_lost: int) -> None:
+    spool = store / "probes" / fingerprint().probe_id / "spool"
+    if harm == "packed":
+        pack_spool(spool)
+        harm = "damaged"
+    [path] = segments(spool)
     if harm == "damaged":
         flip(path, path.stat().st_size // 2)
     else:
         path.write_bytes(path.read_bytes()[:-5])
     assert [harm in one.what for one in examine(store)] == [True]
     steps = repair(store)
-    assert any("spooled 1 rollouts again" in step for step in steps)
+    assert any(f"spooled {num_lost} rollouts again" in step for step in steps)
     assert examine(store) == []
     assert len(list(path.parent.glob("*.damaged-*"))) == 1
 

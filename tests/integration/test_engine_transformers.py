@@ -13,6 +13,7 @@ from PIL import Image
 
 from pebr_data.engines import transformers as module
 from pebr_data.engines.base import ENGINES, Request, Sampling, open_engine
+from pebr_data.engines.compile_trial import COUNTED, WARM_UP, CompileTrial
 from pebr_data.engines.special_tokens import eos_token_ids
 from pebr_data.engines.transformers import TransformersEngine
 from pebr_data.errors import ConfigError, UnavailableError
@@ -98,6 +99,57 @@ def test_compiled_steps_give_the_same_generations(engine: TransformersEngine, di
     requests = [request(number) for number in range(12)]
     for sampling in (Sampling(0, 1.0, 24), SAMPLING):
         assert run(compiled, requests, sampling) == run(engine, requests, sampling)
+
+
+def test_whether_recording_pays_is_found_out_along_the_way(
+    engine: TransformersEngine, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the CPU it is not asked by default, so it is here; the generations are the same each way."""
+    assert not engine._compile_trial.is_open
+    opened = open_engine("transformers", resolve_model(directory), batch_size=8)
+    assert isinstance(opened, TransformersEngine)
+    ways = []
+    real = module.decode
+
+    def noted(*given: Any, compiled: bool) -> Any:
+        ways.append(compiled)
+        return real(*given, compiled=compiled)
+
+    monkeypatch.setattr(module, "decode", noted)
+    opened._compile_trial = CompileTrial(None)
+    requests = [request(number) for number in range(16)]
+    found = run(opened, requests)
+    monkeypatch.undo()
+    assert found == run(engine, requests)
+    assert ways[:6] == [*WARM_UP, *COUNTED]
+    assert ways[6:] == [opened._compile_trial.compiled] * (len(ways) - 6)
+    assert len(ways) >= 8
+
+
+def test_a_recording_that_the_memory_does_not_hold_lowers_no_limit(
+    engine: TransformersEngine, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    opened = open_engine("transformers", resolve_model(directory), batch_size=8)
+    assert isinstance(opened, TransformersEngine)
+    sizes = []
+    real = module.decode
+
+    def poor(*given: Any, compiled: bool) -> Any:
+        if compiled:
+            raise torch.OutOfMemoryError
+        sizes.append(sum(map(len, given[2])))
+        return real(*given, compiled=compiled)
+
+    monkeypatch.setattr(module, "decode", poor)
+    opened._compile_trial = CompileTrial(None)
+    requests = [request(number) for number in range(16)]
+    found = run(opened, requests)
+    monkeypatch.undo()
+    assert found == run(engine, requests)
+    assert sizes == [8] * 8
+    assert not opened._compile_trial.compiled
 
 
 def test_keys_of_one_sample_give_different_completions(engine: TransformersEngine) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from pebr_data.catalog.store import Catalog
 from pebr_data.engines.base import Request, Sampling, open_engine
+from pebr_data.engines.transformers import TransformersEngine
 from pebr_data.images import ImageStore
 from pebr_data.models import resolve_model
 from pebr_data.probe.run import run_probe
@@ -66,6 +67,16 @@ def test_greedy_rollouts_of_a_qwen2_5_vl_are_those_on_the_cpu(tmp_path: Path, co
     assert sum(on_gpu[key] == on_cpu[key] for key in on_cpu) >= 0.95 * NUM_SAMPLES
 
 
+def test_whether_recording_pays_is_found_out_along_the_way() -> None:
+    on_cpu = greedy("pebr-tiny", requests(), device="cpu")
+    engine = open_engine("transformers", resolve_model("pebr-tiny"), device="cuda", dtype="float32", batch_size=8)
+    assert isinstance(engine, TransformersEngine)
+    assert engine._compile_trial.is_open
+    on_gpu = dict(engine.generate(requests(), GREEDY))
+    assert not engine._compile_trial.is_open
+    assert sum(on_gpu[key] == on_cpu[key] for key in on_cpu) >= 0.99 * NUM_SAMPLES
+
+
 def test_rollouts_that_the_gpus_memory_cannot_hold_together_are_made_in_parts() -> None:
     num_rollouts = 64
     engine = open_engine(
@@ -74,17 +85,22 @@ def test_rollouts_that_the_gpus_memory_cannot_hold_together_are_made_in_parts() 
         device="cuda",
         dtype="float32",
         batch_size=NUM_SAMPLES * num_rollouts,
+        compile=False,
     )
     _, total = torch.cuda.mem_get_info()
+    held = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    together = dict(engine.generate(requests(num_rollouts), GREEDY))
+    # Half of what they took together is too little.
+    limit = held + (torch.cuda.max_memory_allocated() - held) // 2
     before = torch.cuda.memory_stats()["num_ooms"]
     torch.cuda.empty_cache()
-    # Keys and values of 4,096 prompts alone need more.
-    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_allocated() + 2**28) / total)
+    torch.cuda.set_per_process_memory_fraction(limit / total)
     try:
         done = dict(engine.generate(requests(num_rollouts), GREEDY))
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    assert len(done) == NUM_SAMPLES * num_rollouts
+    assert set(done) == set(together)
     assert {generation.finish_reason for generation in done.values()} <= {"stop", "length"}
     assert torch.cuda.memory_stats()["num_ooms"] > before
 

@@ -214,9 +214,14 @@ def test_a_busy_catalog_in_between_does_not_stop_the_probe(store: Path, monkeypa
     assert len(kept(store, fingerprint())) == 24
 
 
-def test_damage_in_the_spool_is_named_and_its_rollout_made_again(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("packs", "num_lost"), [(False, 1), (True, 24)], ids=["appended to", "packed"])
+def test_damage_in_the_spool_is_named_and_what_it_costs_made_again(
+    store: Path, monkeypatch: pytest.MonkeyPatch, packs: bool, num_lost: int
+) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(Catalog, "merge_rollouts", lambda self, merged: 0)
+        if not packs:
+            patch.setattr("pebr_data.probe.generate.pack_spool", lambda directory: None)
         run(store, Scripted())
     (segment,) = read_spool(store / "probes" / fingerprint().probe_id / "spool")
     data = bytearray(segment.path.read_bytes())
@@ -224,7 +229,7 @@ def test_damage_in_the_spool_is_named_and_its_rollout_made_again(store: Path, mo
     segment.path.write_bytes(data)
 
     result = run(store, Scripted())
-    assert (result.num_recovered, result.num_generated, result.num_owed) == (23, 1, 0)
+    assert (result.num_recovered, result.num_generated, result.num_owed) == (24 - num_lost, num_lost, 0)
     assert result.damaged == (f"{segment.path}, byte 0",)
 
 
