@@ -17,6 +17,7 @@ _PATTERNS = (
     ".empty-*",
     "probes/.*.json.*",
     "probes/*/.*.json.*",
+    "probes/*/spool/.*.bin.*",  # packed
     "backups/.*.partial-*",
     "backups/.[0-9]*Z.*",  # as an older pebr called them
     "exports/**/.*.partial-*",

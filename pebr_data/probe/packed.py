@@ -7,12 +7,10 @@ holds can be read without reading the completions. A segment with a torn or dama
 
 from __future__ import annotations
 
-import fcntl
 import io
 import json
 import os
 from collections.abc import Set
-from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
@@ -85,17 +83,6 @@ def pack(path: Path, payloads: list[bytes]) -> Path | None:
     sync(path.parent)
     path.unlink()
     return target
-
-
-def hold(file: int) -> bool:
-    """Takes a segment for the one who appends to it, or packs it; whether nobody else has it.
-
-    The system lets go of it when the file is closed, however the process ends.
-    """
-    with suppress(BlockingIOError):
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    return False
 
 
 def read_packed(path: Path, data: bytes, skip: Set[tuple[str, int]]) -> tuple[Rollout, ...] | None:

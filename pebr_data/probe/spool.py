@@ -8,6 +8,7 @@ leaves unfinished at the end of a segment is ignored, and owed again. Segments t
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -24,7 +25,7 @@ from typing import Self
 
 from pebr_data.durable import sync
 from pebr_data.errors import StorageError
-from pebr_data.probe.packed import hold, is_packed, pack, read_packed
+from pebr_data.probe.packed import is_packed, pack, read_packed
 from pebr_data.types import Generation, Grade, Json, Outcome, Rollout, RolloutKey
 
 _HEADER = struct.Struct("<II")
@@ -125,7 +126,8 @@ def _new_segment(directory: Path) -> tuple[Path, FileIO]:
         with suppress(FileExistsError):
             # Unbuffered: what was appended survives the end of the process, however it ends.
             file = path.open("xb", buffering=0)
-            hold(file.fileno())
+            # Until it is closed, however the process ends. Who looks whether it can be packed lets go of it at once.
+            fcntl.flock(file, fcntl.LOCK_EX)
             sync(directory)
             return path, file
 
@@ -141,12 +143,16 @@ def _number(path: Path) -> int:
 
 
 def pack_spool(directory: Path) -> None:
-    """Packs the segments that nobody appends to any more, as far as the disk allows it."""
+    """Packs the segments that nobody appends to any more, as far as the disk allows it.
+
+    Those that an older pebr made without a bound stay as they are.
+    """
     for path in segments(directory):
-        # The disk may be full, and another shard may be packing it as well: it is as safe as it was.
+        # Somebody appends to it, another shard is packing it as well, or the disk is full: it is as safe as it was.
         with suppress(OSError), path.open("rb") as file:
-            if is_packed(path) or not hold(file.fileno()):
+            if is_packed(path) or path.stat().st_size > 2 * SEGMENT_BYTES:
                 continue
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             payloads = _whole_payloads(file.read())
             if payloads:
                 pack(path, payloads)
@@ -189,10 +195,7 @@ def read_segment(path: Path, skip: Set[tuple[str, int]] = frozenset()) -> Segmen
         StorageError: The file cannot be read.
     """
     try:
-        if not path.exists():
-            # Another shard of the probe may have packed it just now.
-            path = next(path.parent.glob(f"{path.stem}-*.parquet"), path)
-        data = path.read_bytes()
+        path, data = _read(path)
     except OSError as error:
         raise StorageError(
             f"a spool segment cannot be read: {error.strerror or error}",
@@ -218,6 +221,17 @@ def read_segment(path: Path, skip: Set[tuple[str, int]] = frozenset()) -> Segmen
         if (rollout.key.sample_id, rollout.key.index) not in skip:
             rollouts.append(rollout)
     return Segment(path, tuple(rollouts), None, tuple(damaged))
+
+
+def _read(path: Path) -> tuple[Path, bytes]:
+    try:
+        return path, path.read_bytes()
+    except FileNotFoundError:
+        # Another shard of the probe may have packed it just now.
+        packed = next(path.parent.glob(f"{path.stem}-*.parquet"), None)
+        if packed is None:
+            raise
+        return packed, packed.read_bytes()
 
 
 def _record_at(data: bytes, position: int) -> tuple[Rollout, int] | None:

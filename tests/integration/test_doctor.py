@@ -272,7 +272,7 @@ def test_what_killed_writes_left_is_named_and_removed_once_it_is_old(store: Path
     files = [
         image.with_name(".put-0123456789abcdef"), store / ".catalog.duckdb.1a2b3c4d",
         store / ".catalog.duckdb.restoring-99", probe / ".fingerprint.json.4194305",
-        store / "probes/.last.json.4194305",
+        store / "probes/.last.json.4194305", probe / "spool/.000001.bin.4194305",
     ]  # fmt: skip
     folders = [store / "backups/.20260102T030405.000006Z.partial-99", store / "exports/small/.reasoning.partial-99"]
     for folder in folders:
@@ -288,8 +288,8 @@ def test_what_killed_writes_left_is_named_and_removed_once_it_is_old(store: Path
     young = image.with_name(".put-fedcba9876543210")
     young.touch()
     [found] = examine(store)
-    assert (found.part, found.what) == ("leftovers", "7 writes that were killed have left something aside")
-    assert repair(store) == ["removed 7 leftovers of writes that were killed"]
+    assert (found.part, found.what) == ("leftovers", "8 writes that were killed have left something aside")
+    assert repair(store) == ["removed 8 leftovers of writes that were killed"]
     assert examine(store, hash_images=True) == []
     assert not any(path.exists() for path in (*files, *folders))
     assert young.exists() and (store / ".mine").exists()

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pebr_data.errors import StorageError
 from pebr_data.probe import packed, spool
 from pebr_data.probe.spool import SpoolWriter, pack_spool, read_segment, read_spool, segments
 from pebr_data.types import Generation, Grade, Outcome, Rollout, RolloutKey
@@ -92,6 +93,13 @@ def test_a_segment_that_is_not_whole_stays_as_it_is(tmp_path: Path, harm: str) -
     assert path.read_bytes() == before
 
 
+def test_a_segment_without_a_bound_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, [rollout(index) for index in range(20)])
+    monkeypatch.setattr(spool, "SEGMENT_BYTES", path.stat().st_size // 3)
+    pack_spool(tmp_path)
+    assert segments(tmp_path) == [path]
+
+
 def test_half_a_character_stays_in_a_segment_that_can_hold_it(tmp_path: Path) -> None:
     written = [rollout(0, "\ud800"), rollout(2)]
     path = write(tmp_path, written)
@@ -148,6 +156,13 @@ def test_a_disk_that_refuses_leaves_the_segment(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(packed, "write_durably", full)
     pack_spool(tmp_path)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_segment_that_is_gone_is_a_storage_error(tmp_path: Path) -> None:
+    path = write(tmp_path, [rollout(0)])
+    path.unlink()
+    with pytest.raises(StorageError, match="cannot be read"):
+        read_segment(path)
 
 
 def test_a_segment_that_is_packed_while_it_is_looked_for_is_found(tmp_path: Path) -> None:
