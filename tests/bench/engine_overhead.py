@@ -1,12 +1,13 @@
 """What the probe costs on top of its engine: rollouts/s of a whole probe over those of the bare engine, in one run.
 
     python tests/bench/engine_overhead.py [--engine transformers|vllm] [--samples 128] [--rollouts 8] [--rounds 3]
-                                          [--model pebr-tiny] [--side 72] [--max-completion-length 160]
+                                          [--model pebr-tiny] [--layers N] [--side 72] [--max-completion-length 160]
 
 Both make the same rollouts of the embedded world, in turns: the bare engine from prompts and images that lie ready, the
 probe from the store, images decoded, every rollout graded, fsynced and merged. Bare is `TransformersEngine.generate`,
-and `vllm.LLM.generate` with the same prompts, seeds and settings. A model with random weights
-(`tests/bench/qwen_3b.py` makes one) never ends a rollout, so each is as long as it may be.
+and `vllm.LLM.generate` with the same prompts, seeds and settings. `--layers` gives the model that many layers, with
+random weights: pebr-tiny is a thousandth of a real model, and what a probe costs is the same. A model with random
+weights (`tests/bench/qwen_3b.py` makes one, too) never ends a rollout, so each is as long as it may be.
 
 The last column compares CPU seconds of the thread that drives the engine: the same on a busy machine. It counts
 where the model runs in that thread: `transformers`, with OMP_NUM_THREADS=1.
@@ -29,7 +30,7 @@ from PIL import Image
 from pebr_data.catalog.store import Catalog
 from pebr_data.engines.base import Engine, Request, Sampling, open_engine
 from pebr_data.images import ImageStore
-from pebr_data.models import resolve_model
+from pebr_data.models import ResolvedModel, resolve_model
 from pebr_data.probe.plan import owed_keys
 from pebr_data.probe.requests import OwedRequests
 from pebr_data.probe.run import run_probe
@@ -44,6 +45,7 @@ def main() -> None:
     parser.add_argument("--rollouts", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--model", default="pebr-tiny")
+    parser.add_argument("--layers", type=int, help="of the language model, which then has random weights")
     parser.add_argument("--side", type=int, help="pixels of an image's side")
     parser.add_argument(
         "--compile",
@@ -53,7 +55,25 @@ def main() -> None:
     parser.add_argument("--max-completion-length", type=int, default=160)
     asked = parser.parse_args()
 
-    model = resolve_model(asked.model)
+    if asked.layers is None:
+        compare(asked, resolve_model(asked.model))
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        compare(asked, resolve_model(deepened(resolve_model(asked.model), asked.layers, Path(directory))))
+
+
+def deepened(model: ResolvedModel, num_layers: int, directory: Path) -> Path:
+    """The model saved anew with that many layers and random weights, its processor beside it."""
+    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+
+    config = AutoConfig.from_pretrained(model.location)
+    config.get_text_config(decoder=True).num_hidden_layers = num_layers
+    AutoModelForImageTextToText.from_config(config).save_pretrained(directory)
+    AutoProcessor.from_pretrained(model.location).save_pretrained(directory)
+    return directory
+
+
+def compare(asked: argparse.Namespace, model: ResolvedModel) -> None:
     policy = Fingerprint(
         model=model.name,
         revision=model.revision,
