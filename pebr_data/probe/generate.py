@@ -70,10 +70,10 @@ def generate_owed(engine: Engine, samples: Sequence[Sample], keeper: Keeper, sto
             raise
         keeper.acknowledge(spool)
         keeper.merge()
-    pack_spool(directory / "spool")
     num_good = keeper.num_generated - keeper.num_failed
     if num_good:
         write_pace(directory, Pace(num_good, keeper.num_tokens, time.monotonic() - started))
+    pack_spool(directory / "spool")
 
 
 @contextmanager
