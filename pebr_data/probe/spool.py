@@ -18,7 +18,6 @@ from collections.abc import Iterable, Iterator, Set
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from io import FileIO
-from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -35,8 +34,6 @@ _START = b'{"probe_id": "'
 _NAME = re.compile(r"\d{6,}(?:\.bin|-[0-9a-f]{16}\.parquet)")
 _GENERATION = [field.name for field in fields(Generation)]
 _GRADE = [field.name for field in fields(Grade)]
-_generation_values, _grade_values = attrgetter(*_GENERATION), attrgetter(*_GRADE)
-
 
 SEGMENT_BYTES = 64 * 2**20
 """A writer begins another segment when one is as large: segments are read whole."""
@@ -267,8 +264,8 @@ def _to_json(rollout: Rollout) -> dict[str, Json]:
         "probe_id": rollout.key.probe_id,
         "sample_id": rollout.key.sample_id,
         "index": rollout.key.index,
-        "generation": dict(zip(_GENERATION, _generation_values(rollout.generation), strict=True)),
-        "grade": dict(zip(_GRADE, _grade_values(rollout.grade), strict=True)),
+        "generation": {name: getattr(rollout.generation, name) for name in _GENERATION},
+        "grade": {name: getattr(rollout.grade, name) for name in _GRADE},
     }
     return value | {"order": rollout.order} if rollout.order else value
 

@@ -101,13 +101,18 @@ def test_compiled_steps_give_the_same_generations(engine: TransformersEngine, di
         assert run(compiled, requests, sampling) == run(engine, requests, sampling)
 
 
+@pytest.fixture
+def undecided(directory: Path) -> TransformersEngine:
+    """One that finds out whether recording pays, which is not asked on the CPU by default; 8 rollouts to a batch."""
+    opened = TransformersEngine(resolve_model(directory), batch_size=8)
+    assert not opened._compile_trial.is_open
+    opened._compile_trial = CompileTrial(None)
+    return opened
+
+
 def test_whether_recording_pays_is_found_out_along_the_way(
-    engine: TransformersEngine, directory: Path, monkeypatch: pytest.MonkeyPatch
+    engine: TransformersEngine, undecided: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On the CPU it is not asked by default, so it is here; the generations are the same each way."""
-    assert not engine._compile_trial.is_open
-    opened = open_engine("transformers", resolve_model(directory), batch_size=8)
-    assert isinstance(opened, TransformersEngine)
     ways = []
     real = module.decode
 
@@ -116,23 +121,20 @@ def test_whether_recording_pays_is_found_out_along_the_way(
         return real(*given, compiled=compiled)
 
     monkeypatch.setattr(module, "decode", noted)
-    opened._compile_trial = CompileTrial(None)
     requests = [request(number) for number in range(16)]
-    found = run(opened, requests)
+    found = run(undecided, requests)
     monkeypatch.undo()
     assert found == run(engine, requests)
     assert ways[:6] == [*WARM_UP, *COUNTED]
-    assert ways[6:] == [opened._compile_trial.compiled] * (len(ways) - 6)
+    assert ways[6:] == [undecided._compile_trial.compiled] * (len(ways) - 6)
     assert len(ways) >= 8
 
 
 def test_a_recording_that_the_memory_does_not_hold_lowers_no_limit(
-    engine: TransformersEngine, directory: Path, monkeypatch: pytest.MonkeyPatch
+    engine: TransformersEngine, undecided: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
 
-    opened = open_engine("transformers", resolve_model(directory), batch_size=8)
-    assert isinstance(opened, TransformersEngine)
     sizes = []
     real = module.decode
 
@@ -143,13 +145,12 @@ def test_a_recording_that_the_memory_does_not_hold_lowers_no_limit(
         return real(*given, compiled=compiled)
 
     monkeypatch.setattr(module, "decode", poor)
-    opened._compile_trial = CompileTrial(None)
     requests = [request(number) for number in range(16)]
-    found = run(opened, requests)
+    found = run(undecided, requests)
     monkeypatch.undo()
     assert found == run(engine, requests)
     assert sizes == [8] * 8
-    assert not opened._compile_trial.compiled
+    assert not undecided._compile_trial.compiled
 
 
 def test_keys_of_one_sample_give_different_completions(engine: TransformersEngine) -> None:

@@ -19,7 +19,6 @@ from pebr_data.probe import keep
 from pebr_data.probe.lock import probe_lock
 from pebr_data.probe.pace import PACE_FILE, Pace, write_pace
 from pebr_data.probe.run import ProbeResult, plan_probe, probe, run_probe
-from pebr_data.probe.spool import read_spool
 from pebr_data.types import Fingerprint, Generation, Outcome, Rollout, RolloutKey, Sample
 from tests.probed_store import fill, fingerprint, make_config
 
@@ -183,21 +182,6 @@ def test_what_was_made_before_a_crash_is_kept(store: Path) -> None:
     assert run(store, Scripted()).num_generated == 14
 
 
-def test_what_only_the_spool_has_is_merged_and_not_made_again(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: Catalog, merged: Iterable[Rollout]) -> int:
-        raise BusyError("somebody holds the catalog")
-
-    engine = Scripted()
-    with monkeypatch.context() as patch:
-        patch.setattr(Catalog, "merge_rollouts", refuse)
-        with pytest.raises(BusyError):
-            run(store, engine)
-    assert kept(store, fingerprint()) == []
-    result = run_probe(store, samples_of(store), fingerprint(), must_not_load, num_rollouts=4)
-    assert (result.num_recovered, result.num_generated, result.num_owed) == (24, 0, 0)
-    assert {rollout.key for rollout in kept(store, fingerprint())} == set(engine.made)
-
-
 def test_a_busy_catalog_in_between_does_not_stop_the_probe(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keep, "MERGE_EVERY", 4)
     merge, calls = Catalog.merge_rollouts, 0
@@ -212,25 +196,6 @@ def test_a_busy_catalog_in_between_does_not_stop_the_probe(store: Path, monkeypa
     monkeypatch.setattr(Catalog, "merge_rollouts", sometimes)
     assert run(store, Scripted()).num_generated == 24
     assert len(kept(store, fingerprint())) == 24
-
-
-@pytest.mark.parametrize(("packs", "num_lost"), [(False, 1), (True, 24)], ids=["appended to", "packed"])
-def test_damage_in_the_spool_is_named_and_what_it_costs_made_again(
-    store: Path, monkeypatch: pytest.MonkeyPatch, packs: bool, num_lost: int
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(Catalog, "merge_rollouts", lambda self, merged: 0)
-        if not packs:
-            patch.setattr("pebr_data.probe.generate.pack_spool", lambda directory: None)
-        run(store, Scripted())
-    (segment,) = read_spool(store / "probes" / fingerprint().probe_id / "spool")
-    data = bytearray(segment.path.read_bytes())
-    data[20] ^= 0xFF
-    segment.path.write_bytes(data)
-
-    result = run(store, Scripted())
-    assert (result.num_recovered, result.num_generated, result.num_owed) == (24 - num_lost, num_lost, 0)
-    assert result.damaged == (f"{segment.path}, byte 0",)
 
 
 def test_one_run_of_a_probe_at_a_time(store: Path) -> None:

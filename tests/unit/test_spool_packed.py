@@ -135,7 +135,7 @@ def test_rollouts_that_are_not_wanted_are_left_out(tmp_path: Path, is_packed: bo
     assert [segment.damaged_at for segment in read_spool(tmp_path, every)] == [()]
 
 
-def test_a_crash_between_packing_and_removing_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_between_packing_and_removing_costs_nothing(tmp_path: Path) -> None:
     path = write(tmp_path, [rollout(0), rollout(1)])
     whole = path.read_bytes()
     pack_spool(tmp_path)
