@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Literal
 
 from pebr_data.hashing import digest, seed_from
@@ -182,6 +183,12 @@ class Fingerprint:
         }
 
 
+@lru_cache(maxsize=16384)
+def _seed_of(probe_id: str, sample_id: str, index: int) -> int:
+    # An engine asks for it, and the catalog once more a few thousand rollouts later.
+    return seed_from(probe_id, sample_id, index)
+
+
 @dataclass(frozen=True, slots=True)
 class RolloutKey:
     """The identity of one rollout. The same key always gets the same seed."""
@@ -193,7 +200,7 @@ class RolloutKey:
     @property
     def seed(self) -> int:
         """A seed in 0 .. 2**63-1 derived from the key alone."""
-        return seed_from(self.probe_id, self.sample_id, self.index)
+        return _seed_of(self.probe_id, self.sample_id, self.index)
 
 
 @dataclass(frozen=True, slots=True)

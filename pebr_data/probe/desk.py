@@ -9,7 +9,6 @@ An answer that takes a grading worker seconds, an fsync or a merge does not make
 
 from __future__ import annotations
 
-import queue
 import threading
 from types import TracebackType
 from typing import Self
@@ -33,8 +32,12 @@ class Desk:
     def __init__(self, keeper: Keeper, spool: SpoolWriter) -> None:
         self._keeper = keeper
         self._spool = spool
-        self._waiting: queue.Queue[Made | None] = queue.Queue(MAX_WAITING)
+        self._waiting: list[Made] = []
+        self._in_hand = 0
+        self._closing = False
         self._failure: Exception | None = None
+        # Held for what is above; whoever waits for a change of it waits here.
+        self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="desk", daemon=True)
 
     def hand_in(self, key: RolloutKey, generation: Generation, sample: Sample) -> None:
@@ -48,9 +51,14 @@ class Desk:
         Raises:
             StorageError: The disk refused this one or one before.
         """
-        if self._failure is not None:
-            raise self._failure
-        self._waiting.put((key, generation, sample))
+        with self._changed:
+            while len(self._waiting) >= MAX_WAITING:
+                self._changed.wait()
+            if self._failure is not None:
+                raise self._failure
+            self._waiting.append((key, generation, sample))
+            if len(self._waiting) == 1:
+                self._changed.notify_all()
 
     def clear(self) -> None:
         """Waits until everything that was handed in is kept.
@@ -58,7 +66,9 @@ class Desk:
         Raises:
             StorageError: The disk refused.
         """
-        self._waiting.join()
+        with self._changed:
+            while self._waiting or self._in_hand:
+                self._changed.wait()
         if self._failure is not None:
             raise self._failure
 
@@ -69,22 +79,29 @@ class Desk:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._waiting.put(None)
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
         self._thread.join()
         if kind is None and self._failure is not None:
             raise self._failure
 
     def _work(self) -> None:
-        going = True
-        while going:
-            taken = [self._waiting.get()]
-            while not self._waiting.empty():
-                taken.append(self._waiting.get())
-            going = None not in taken
+        while taken := self._take():
             try:
                 if self._failure is None:
-                    self._keeper.keep(self._spool, [one for one in taken if one is not None])
+                    self._keeper.keep(self._spool, taken)
             except Exception as error:  # it is raised where the rollouts come from
                 self._failure = error
-            for _ in taken:
-                self._waiting.task_done()
+
+    def _take(self) -> list[Made]:
+        """What waits, all of it; nothing when nothing will come any more. What was taken before is done with."""
+        with self._changed:
+            self._in_hand = 0
+            self._changed.notify_all()
+            while not self._waiting and not self._closing:
+                self._changed.wait()
+            taken, self._waiting = self._waiting, []
+            self._in_hand = len(taken)
+            self._changed.notify_all()
+        return taken

@@ -16,11 +16,13 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator, Set
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import msgspec
 
 from pebr_data.durable import sync
 from pebr_data.errors import StorageError
@@ -28,12 +30,11 @@ from pebr_data.probe.packed import is_packed, pack, read_packed
 from pebr_data.types import Generation, Grade, Json, Outcome, Rollout, RolloutKey
 
 _HEADER = struct.Struct("<II")
-_START = b'{"probe_id": "'
+_START = b'{"probe_id":'
 """Every payload begins so; damage in the middle of a segment is skipped to the next one that checks out."""
 
 _NAME = re.compile(r"\d{6,}(?:\.bin|-[0-9a-f]{16}\.parquet)")
-_GENERATION = [field.name for field in fields(Generation)]
-_GRADE = [field.name for field in fields(Grade)]
+_encode = msgspec.json.Encoder().encode
 
 SEGMENT_BYTES = 64 * 2**20
 """A writer begins another segment when one is as large: segments are read whole."""
@@ -64,7 +65,7 @@ class SpoolWriter:
         """
         records = bytearray()
         for rollout in rollouts:
-            payload = json.dumps(_to_json(rollout)).encode()
+            payload = _to_payload(rollout)
             records += _HEADER.pack(len(payload), zlib.crc32(payload)) + payload
         left = memoryview(records)
         try:
@@ -259,15 +260,21 @@ def _next_record(data: bytes, position: int) -> int | None:
     return None
 
 
-def _to_json(rollout: Rollout) -> dict[str, Json]:
-    value = {
-        "probe_id": rollout.key.probe_id,
-        "sample_id": rollout.key.sample_id,
-        "index": rollout.key.index,
-        "generation": {name: getattr(rollout.generation, name) for name in _GENERATION},
-        "grade": {name: getattr(rollout.grade, name) for name in _GRADE},
+def _to_payload(rollout: Rollout) -> bytes:
+    key = rollout.key
+    value: dict[str, object] = {
+        "probe_id": key.probe_id,
+        "sample_id": key.sample_id,
+        "index": key.index,
+        "generation": rollout.generation,
+        "grade": rollout.grade,
     }
-    return value | {"order": rollout.order} if rollout.order else value
+    if rollout.order:
+        value["order"] = rollout.order
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:  # half a character, which UTF-8 cannot hold and an escape can
+        return json.dumps(value, default=asdict, separators=(",", ":")).encode()
 
 
 def _from_json(value: dict[str, Json]) -> Rollout:

@@ -98,8 +98,13 @@ def main() -> None:
         values = json.loads(line)
         kept = ("step", "step_time", "completions/mean_length", "rewards/length/mean", "kl", "grad_norm", "num_tokens")
         print({key: round(values[key], 4) for key in kept if isinstance(values.get(key), int | float)})
-    if torch.cuda.is_available():
-        print(f"{torch.cuda.get_device_name()}: {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB at most")
+
+
+def most_memory() -> str:
+    """What torch has taken of the GPU's memory, or nothing where there is none."""
+    if not torch.cuda.is_available():
+        return ""
+    return f", {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB at most"
 
 
 def say(text: str) -> None:
@@ -108,14 +113,14 @@ def say(text: str) -> None:
 
 @contextmanager
 def progress(title: str, unit: str) -> Iterator[Callable[..., None]]:
-    """A line whenever five seconds have passed since the last."""
+    """A line whenever five seconds have passed since the last, with the most memory taken so far."""
     told = -math.inf
 
     def update(done: int, total: int | None = None, note: str = "") -> None:
         nonlocal told
         if time.perf_counter() - told > 5:
             told = time.perf_counter()
-            say(f"{title}: {done} of {total} {unit} {note}")
+            say(f"{title}: {done} of {total} {unit} {note}{most_memory()}")
 
     yield update
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import struct
+import zlib
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -50,6 +54,21 @@ def test_what_was_appended_comes_back_in_order(
 def test_an_error_keeps_its_message(tmp_path: Path) -> None:
     failed = rollout(0, "", error="ValueError: no")
     assert read_segment(write(tmp_path, [failed])).rollouts == (failed,)
+
+
+def test_records_with_spaces_in_their_json_are_read(tmp_path: Path) -> None:
+    """So the standard library writes it, and pebr did before it used msgspec."""
+    written = [rollout(0), rollout(1, "\ud800 and ü"), rollout(2)]
+    records = b""
+    for one in written:
+        value = asdict(one)
+        payload = json.dumps({**value.pop("key"), "generation": value["generation"], "grade": value["grade"]}).encode()
+        records += struct.pack("<II", len(payload), zlib.crc32(payload)) + payload
+    segment = tmp_path / "000001.bin"
+    segment.write_bytes(records)
+    assert read_segment(segment).rollouts == tuple(written)
+    segment.write_bytes(records[:20] + b"\xff" + records[21:])
+    assert read_segment(segment).rollouts == tuple(written[1:])
 
 
 def test_a_record_is_in_the_file_before_it_is_acknowledged(tmp_path: Path) -> None:
