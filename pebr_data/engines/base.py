@@ -37,6 +37,11 @@ class Request:
     images: tuple[Image.Image, ...]
     keys: tuple[RolloutKey, ...]
 
+    @property
+    def num_pixels(self) -> int:
+        """Of all its images."""
+        return sum(image.width * image.height for image in self.images)
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:

@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain, repeat
 
 from pebr_data.engines.base import Request
 
 POOL_BATCHES = 16
 """How many batches' rows may wait."""
+
+FIRST_POOL_BATCHES = 4
+"""How many wait before the first batch; one more before each further one, so that an engine need not wait for all."""
 
 POOL_PIXELS = 200_000_000
 """How many image pixels may wait: 600 MB as RGB."""
@@ -58,8 +62,8 @@ def batches(
     rows = pixels = 0
     source = iter(requests)
     exhausted = False
-    while True:
-        while not exhausted and rows < POOL_BATCHES * size.rows and pixels < POOL_PIXELS:
+    for num_batches in chain(range(FIRST_POOL_BATCHES, POOL_BATCHES), repeat(POOL_BATCHES)):
+        while not exhausted and rows < num_batches * size.rows and pixels < POOL_PIXELS:
             request = next(source, None)
             if request is None:
                 exhausted = True
@@ -68,12 +72,12 @@ def batches(
             for piece in _pieces(request, size.rows_of(length[1])):
                 pool[length].append(piece)
                 rows += len(piece.keys)
-                pixels += _pixels(piece)
+                pixels += piece.num_pixels
         if not pool:
             return
         batch = _take(pool, size)
         rows -= sum(len(request.keys) for request in batch)
-        pixels -= sum(map(_pixels, batch))
+        pixels -= sum(request.num_pixels for request in batch)
         yield batch
 
 
@@ -100,10 +104,6 @@ def _take(pool: dict[Length, list[Request]], size: BatchSize) -> list[Request]:
 
 def _num_rows(requests: list[Request]) -> int:
     return sum(len(request.keys) for request in requests)
-
-
-def _pixels(request: Request) -> int:
-    return sum(image.width * image.height for image in request.images)
 
 
 def _pieces(request: Request, max_rows: int) -> Iterator[Request]:

@@ -72,7 +72,7 @@ class Tasks:
             return False
         self._waiting.append(request)
         self._rows += len(request.keys)
-        self._pixels += num_pixels(request)
+        self._pixels += request.num_pixels
         return True
 
     def take(self) -> Task | None:
@@ -85,7 +85,7 @@ class Tasks:
         rows = pixels = 0
         while self._waiting:
             request = self._waiting[0]
-            more_rows, more_pixels = len(request.keys), num_pixels(request)
+            more_rows, more_pixels = len(request.keys), request.num_pixels
             if taken and (rows + more_rows > self._most or pixels + more_pixels > TASK_PIXELS):
                 break
             taken.append(self._waiting.popleft())
@@ -116,8 +116,3 @@ class Tasks:
         else:
             return list(left[0].keys)
         return []
-
-
-def num_pixels(request: Request) -> int:
-    """Pixels of all its images."""
-    return sum(image.width * image.height for image in request.images)

@@ -232,8 +232,7 @@ class TransformersEngine:
     def _length_of(self, request: Request) -> Length:
         # Images of one size expand to equally many tokens; 28 x 28 pixels a token is Qwen2.5-VL's rate.
         num_text_tokens = len(self._tokenizer(self._render(request))["input_ids"])
-        pixels = sum(image.width * image.height for image in request.images)
-        return bool(request.images), num_text_tokens + pixels // 784
+        return bool(request.images), num_text_tokens + request.num_pixels // 784
 
     def _tokens_in_memory(self) -> int:
         """How many tokens' keys and values fit."""

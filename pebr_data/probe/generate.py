@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from pebr_data.engines.base import Engine, Sampling
+from pebr_data.engines.base import Engine, Request, Sampling
 from pebr_data.errors import PebrError
 from pebr_data.images import ImageStore
 from pebr_data.probe.ahead import Ahead
@@ -21,8 +21,11 @@ from pebr_data.types import Sample
 Stop = Callable[[], object]
 """Asked between batches; true ends the probe in good order. May return the signal that was received."""
 
-IMAGES_AHEAD = 32
-"""Requests whose images are read while the engine is busy with those before."""
+PIXELS_AHEAD = 100_000_000
+"""Of images that are read while the engine is busy with those before: 300 MB as RGB."""
+
+REQUEST_PIXELS = 10_000
+"""What a request counts as at least; most of what waits for a small image is not its pixels."""
 
 GIVE_UP_AFTER = 512
 """Rollouts that all fail, and nothing but them, before the probe is given up."""
@@ -52,7 +55,7 @@ def generate_owed(engine: Engine, samples: Sequence[Sample], keeper: Keeper, sto
             with Desk(keeper, spool) as desk:
                 for owed in keeper.rounds:
                     requests = OwedRequests(samples, owed, fingerprint, images)
-                    with Ahead(requests, IMAGES_AHEAD) as ready:
+                    with Ahead(requests, PIXELS_AHEAD, _weight) as ready:
                         for key, generation in engine.generate(ready, sampling, stop=stop):
                             desk.hand_in(key, generation, by_id[key.sample_id])
                             if _is_hopeless(keeper):
@@ -92,6 +95,10 @@ def _old_objects_left_alone() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
+
+
+def _weight(request: Request) -> int:
+    return max(REQUEST_PIXELS, request.num_pixels)
 
 
 def _is_hopeless(keeper: Keeper) -> bool:

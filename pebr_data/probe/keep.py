@@ -22,11 +22,14 @@ from pebr_data.types import Fingerprint, Generation, Outcome, Rollout, RolloutKe
 SYNC_EVERY = 256
 """Rollouts between two fsyncs of the spool."""
 
-MERGE_EVERY = 4096
+MERGE_EVERY = 16384
 """Rollouts to a transaction of the catalog."""
 
 MERGE_SECONDS = 15.0
 """Time after which fewer are merged too, so that `stats` can follow a slow probe."""
+
+MERGE_SHARE = 0.01
+"""Of the time, for those: a large catalog on a slow disk is written less often."""
 
 MAX_ERRORS = 5
 """Different error messages that a result carries."""
@@ -60,6 +63,7 @@ class Keeper:
         unsynced: How many are not acknowledged yet.
         unmerged: Those not in the catalog yet.
         merged_at: When the catalog was last written.
+        merging_took: How long that was, in seconds, once the catalog was free.
         started: When generating began, in seconds since 1970.
     """
 
@@ -80,6 +84,7 @@ class Keeper:
     unsynced: int = 0
     unmerged: list[Rollout] = field(default_factory=list)
     merged_at: float = field(default_factory=time.monotonic)
+    merging_took: float = 0.0
     started: float = field(default_factory=time.time)
 
     @property
@@ -128,7 +133,8 @@ class Keeper:
             self.unsynced += len(rollouts)
             if self.unsynced >= SYNC_EVERY:
                 self.acknowledge(spool)
-            if len(self.unmerged) >= MERGE_EVERY or time.monotonic() - self.merged_at > MERGE_SECONDS:
+            due = self.merged_at + max(MERGE_SECONDS, self.merging_took / MERGE_SHARE)
+            if len(self.unmerged) >= MERGE_EVERY or time.monotonic() > due:
                 self.acknowledge(spool)
                 # Somebody reading for long is no reason to stop generating: the spool holds everything.
                 with suppress(BusyError):
@@ -190,8 +196,11 @@ class Keeper:
         self.merged_at = time.monotonic()
         if self.unmerged:
             with Catalog.open(self.store, wait_seconds=wait_seconds) as catalog:
+                began = time.monotonic()
                 catalog.register_probe(self.fingerprint)
                 if self.stops_at is not None:
                     catalog.stop_rules.note_exact(self.fingerprint.probe_id, self.stops_at)
                 catalog.merge_rollouts(self.unmerged)
+            self.merged_at = time.monotonic()
+            self.merging_took = self.merged_at - began
             self.unmerged = []

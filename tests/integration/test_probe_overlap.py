@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -115,6 +116,31 @@ def test_reading_ahead_changes_nothing_and_is_bounded() -> None:
     with Ahead(source(), room=4) as ready:
         assert next(iter(ready)) == 0
     assert len(read) <= 100 + 8
+
+
+def test_large_things_take_more_of_the_room_and_one_too_large_waits_alone() -> None:
+    read: list[int] = []
+
+    def source() -> Iterator[int]:
+        for weight in [1, 2, 2, 9, 1, 1]:
+            read.append(weight)
+            yield weight
+
+    def come_to(count: int) -> bool:
+        deadline = time.monotonic() + 5
+        while len(read) < count and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(0.05)
+        return len(read) == count
+
+    with Ahead(source(), room=4, weigh=lambda weight: weight) as ready:
+        assert come_to(3)  # 1 and 2 wait, and the second 2 for room
+        things = iter(ready)
+        assert next(things) == 1
+        assert come_to(4)
+        assert [next(things), next(things)] == [2, 2]
+        assert come_to(5)
+        assert list(things) == [9, 1, 1]
 
 
 def test_what_breaks_in_reading_is_raised_where_it_is_taken() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pebr_data.engines.base import Request
-from pebr_data.engines.batching import POOL_BATCHES, BatchSize, Length, batches
+from pebr_data.engines.batching import FIRST_POOL_BATCHES, POOL_BATCHES, BatchSize, Length, batches
 from pebr_data.types import RolloutKey
 
 PICTURE = Image.new("RGB", (4, 4))
@@ -63,8 +63,14 @@ def test_requests_are_read_only_as_far_as_the_pool_has_room() -> None:
             read += 1
             yield request(read, 1, 8)
 
-    next(batches(source(), length_of, BatchSize(rows=16, enough=16)))
-    assert read == POOL_BATCHES * 2
+    made = batches(source(), length_of, BatchSize(rows=16, enough=16))
+    read_by = []
+    for _ in range(POOL_BATCHES):
+        next(made)
+        read_by.append(read)
+    # A batch has two requests. The pool grows by a batch for each that was taken, up to its full size.
+    sizes = [*range(FIRST_POOL_BATCHES, POOL_BATCHES), *[POOL_BATCHES] * FIRST_POOL_BATCHES]
+    assert read_by == [2 * (waiting + taken) for taken, waiting in enumerate(sizes)]
 
 
 def test_a_smaller_size_holds_from_the_next_batch_on() -> None:
