@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -195,6 +195,26 @@ def test_a_busy_catalog_in_between_does_not_stop_the_probe(store: Path, monkeypa
 
     monkeypatch.setattr(Catalog, "merge_rollouts", sometimes)
     assert run(store, Scripted()).num_generated == 24
+    assert len(kept(store, fingerprint())) == 24
+
+
+@pytest.mark.parametrize(("share", "often"), [(1e9, True), (1e-9, False)])
+def test_merging_takes_a_small_share_of_the_time(
+    store: Path, monkeypatch: pytest.MonkeyPatch, share: float, often: bool
+) -> None:
+    monkeypatch.setattr(keep, "SYNC_EVERY", 1)
+    monkeypatch.setattr(keep, "MERGE_SECONDS", 0.0)
+    monkeypatch.setattr(keep, "MERGE_SHARE", share)
+    merge, sizes = Catalog.merge_rollouts, list[int]()
+
+    def counted(self: Catalog, merged: Sequence[Rollout]) -> int:
+        sizes.append(len(merged))
+        return merge(self, merged)
+
+    monkeypatch.setattr(Catalog, "merge_rollouts", counted)
+    assert run(store, Scripted()).num_generated == 24
+    # The first merge shows how long one takes; what is left is merged at the end.
+    assert sizes == ([1] * 24 if often else [1, 23])
     assert len(kept(store, fingerprint())) == 24
 
 
