@@ -183,9 +183,9 @@ class Fingerprint:
         }
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=32768)
 def _seed_of(probe_id: str, sample_id: str, index: int) -> int:
-    # An engine asks for it, and the catalog once more a few thousand rollouts later.
+    # An engine asks for it, and the catalog again when the rollout is merged, up to `MERGE_EVERY` rollouts later.
     return seed_from(probe_id, sample_id, index)
 
 
