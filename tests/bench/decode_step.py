@@ -1,6 +1,6 @@
 """How long a step of the engine `transformers` takes on a random model of Qwen2.5-VL-3B's shape, and what shortens it.
 
-    python tests/bench/decode_step.py [--tiny] [--prompts 64] [--rollouts 8] [--steps 48]
+    python -m tests.bench.decode_step [--tiny] [--prompts 64] [--rollouts 8] [--steps 48]
 
 Prompts have one image of 391 tokens and some 60 words, of one length (no mask) or of several. Needs a 40 GB GPU, or
 `--tiny`.

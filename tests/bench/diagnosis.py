@@ -1,9 +1,9 @@
 """How many swapped golds are found, and is what bounds a policy told rightly? In `shapes`, where the truth is known.
 
-    .venv/bin/python tests/bench/diagnosis.py                    # probes 768 samples with pebr-tiny: some minutes
-    .venv/bin/python tests/bench/diagnosis.py --store store      # where catalogs/shapes.yaml was probed already
-    .venv/bin/python tests/bench/diagnosis.py --skip-golds --samples 4000
-    .venv/bin/python tests/bench/diagnosis.py --skip-golds --samples 0 --scale 1000000
+    .venv/bin/python -m tests.bench.diagnosis                    # probes 768 samples with pebr-tiny: some minutes
+    .venv/bin/python -m tests.bench.diagnosis --store store      # where catalogs/shapes.yaml was probed already
+    .venv/bin/python -m tests.bench.diagnosis --skip-golds --samples 4000
+    .venv/bin/python -m tests.bench.diagnosis --skip-golds --samples 0 --scale 1000000
 
 Golds: 5 % of the samples get the gold of another one of their answer type, or of their skill, which is harder to find.
 Rollouts do not depend on golds: those of pebr-tiny are graded against the swapped ones, through `regrade --golds`.

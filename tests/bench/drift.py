@@ -1,6 +1,6 @@
 """Forecasts that take training into account, against two stages whose learning is known.
 
-    python tests/bench/drift.py [--repetitions 30]        # some nine minutes
+    python -m tests.bench.drift [--repetitions 30]        # some nine minutes
 
 A policy's log-odds change by a mean and by a standard deviation over samples (`alike`, `apart`) in 24 updates of 16
 prompts. The first stage is three times over 128 samples, whose groups teach how pass rates change; the second is over

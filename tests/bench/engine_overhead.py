@@ -7,7 +7,7 @@ Both make the same rollouts of the embedded world, in turns: the bare engine fro
 probe from the store, images decoded, every rollout graded, fsynced and merged. Bare is `TransformersEngine.generate`,
 and `vllm.LLM.generate` with the same prompts, seeds and settings. `--layers` gives the model that many layers, with
 random weights: pebr-tiny is a thousandth of a real model, and what a probe costs is the same. A model with random
-weights (`tests/bench/qwen_3b.py` makes one, too) never ends a rollout, so each is as long as it may be.
+weights (`python -m tests.bench.qwen_3b` makes one, too) never ends a rollout, so each is as long as it may be.
 
 The last column compares CPU seconds of the thread that drives the engine: the same on a busy machine. It counts
 where the model runs in that thread: `transformers`, with OMP_NUM_THREADS=1.
@@ -74,17 +74,7 @@ def deepened(model: ResolvedModel, num_layers: int, directory: Path) -> Path:
 
 
 def compare(asked: argparse.Namespace, model: ResolvedModel) -> None:
-    policy = Fingerprint(
-        model=model.name,
-        revision=model.revision,
-        template="question",
-        condition=Condition.IMAGE,
-        temperature=1.2,
-        top_p=0.99,
-        max_completion_length=asked.max_completion_length,
-        max_pixels=802_816,
-        engine=asked.engine,
-    )
+    policy = policy_of(model, asked.engine, asked.max_completion_length)
     options = (
         {"enforce_eager": True, "max_images": 1, "dtype": "float32"}
         if asked.engine == "vllm"
@@ -125,6 +115,20 @@ def compare(asked: argparse.Namespace, model: ResolvedModel) -> None:
         if len(ratios) > 1:
             error = statistics.stdev(ratios) / len(ratios) ** 0.5
             print(f"mean ratio of the rounds {statistics.mean(ratios):.3f}, standard error {error:.3f}")
+
+
+def policy_of(model: ResolvedModel, engine: str, max_completion_length: int) -> Fingerprint:
+    return Fingerprint(
+        model=model.name,
+        revision=model.revision,
+        template="question",
+        condition=Condition.IMAGE,
+        temperature=1.2,
+        top_p=0.99,
+        max_completion_length=max_completion_length,
+        max_pixels=802_816,
+        engine=engine,
+    )
 
 
 def build(store: Path, num_samples: int, side: int | None) -> list[Sample]:

@@ -1,6 +1,6 @@
 """GRPO by `pebr-train run` on a random model of Qwen2.5-VL-3B's shape: whether it runs, how fast, in how much memory.
 
-    python tests/bench/qwen_3b.py DIRECTORY [--tiny] [--prompts 16] [--updates 3] [--side 560]
+    python -m tests.bench.qwen_3b DIRECTORY [--tiny] [--prompts 16] [--updates 3] [--side 560]
 
 DIRECTORY gets the model (8 GB in bfloat16), a store and a run, whose checkpoint is 40 GB. It needs torchvision and, but
 for `--tiny`, a GPU with 80 GB. Random weights answer nothing right and never end a completion: the figures are those of
@@ -93,7 +93,7 @@ def main() -> None:
     recipe, catalog = load_recipe(there / "recipe.yaml")
     voice = Voice(say=say, progress=progress)
     run(recipe, catalog, store=there / "store", runs=there / "runs", resume="", voice=voice)
-    print(f"probe, selection and training took {time.perf_counter() - BEGAN:.0f} s")
+    print(f"probe, selection and training took {time.perf_counter() - BEGAN:.0f} s{most_memory()}")
     for line in RunDir(there / "runs" / "qwen").stage("reasoning").metrics.read_text().splitlines():
         values = json.loads(line)
         kept = ("step", "step_time", "completions/mean_length", "rewards/length/mean", "kl", "grad_norm", "num_tokens")

@@ -1,11 +1,11 @@
 """Rollouts/s of the engine `transformers` with its steps recorded as CUDA graphs, as they are, and finding out which.
 
-    python tests/bench/recorded_steps.py [--model pebr-tiny] [--samples 512] [--side 72] [--batch-size 256]
+    python -m tests.bench.recorded_steps [--model pebr-tiny] [--samples 512] [--side 72] [--batch-size 256]
                                          [--max-completion-length 120] [--rounds 2]
 
 Each round generates the same 8 rollouts of every sample of the embedded world three ways, in turns. What the choice
-went by is logged. `tests/bench/qwen_3b.py --only-model` makes a model of a real one's size. Needs a GPU, which
-holds the model three times; on the CPU nothing is recorded.
+went by is logged. `python -m tests.bench.qwen_3b DIRECTORY --only-model` makes a model of a real one's size. Needs a
+GPU, which holds the model three times; on the CPU nothing is recorded.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from pathlib import Path
 from pebr_data.engines.base import Sampling
 from pebr_data.engines.transformers import TransformersEngine
 from pebr_data.models import resolve_model
-from pebr_data.types import Condition, Fingerprint
-from tests.bench.engine_overhead import build, ready
+from tests.bench.engine_overhead import build, policy_of, ready
 
 WAYS = {"recorded": True, "as they are": False, "found out": None}
 
@@ -38,17 +37,7 @@ def main() -> None:
     logging.basicConfig(format="%(message)s")
     logging.getLogger("pebr_data").setLevel(logging.INFO)
     model = resolve_model(asked.model)
-    policy = Fingerprint(
-        model=model.name,
-        revision=model.revision,
-        template="question",
-        condition=Condition.IMAGE,
-        temperature=1.2,
-        top_p=0.99,
-        max_completion_length=asked.max_completion_length,
-        max_pixels=802_816,
-        engine="transformers",
-    )
+    policy = policy_of(model, "transformers", asked.max_completion_length)
     sampling = Sampling(policy.temperature, policy.top_p, policy.max_completion_length)
     engines = {
         name: TransformersEngine(model, batch_size=asked.batch_size, compile=compiled)
